@@ -1,0 +1,171 @@
+// Package api is a node's control API: HTTP/JSON under /v1 on the unix socket api.sock in the home, and its typed client.
+// Source is implemented by a running node, and by an offline reader of a stopped node's home, so that the CLI inspects both alike.
+package api
+
+import "context"
+
+// Source answers every inspecting command.
+type Source interface {
+	Status(ctx context.Context) (*Status, error)
+	Peers(ctx context.Context) ([]Peer, error)
+	Rounds(ctx context.Context) ([]Round, error)
+	Deltas(ctx context.Context) ([]Delta, error)
+	Delta(ctx context.Context, cid string) (*Delta, error) // full CID or unique prefix
+	Models(ctx context.Context) ([]Model, error)
+	Scores(ctx context.Context) (*Scores, error)
+}
+
+// Status of a node.
+type Status struct {
+	Running         bool     `json:"running"`
+	Version         string   `json:"version"`
+	Name            string   `json:"name"`
+	PeerID          string   `json:"peer_id"`
+	PID             int      `json:"pid"`
+	Home            string   `json:"home"`
+	Role            string   `json:"role"`
+	Federation      string   `json:"federation"` // genesis CID; empty before create or join
+	FedName         string   `json:"federation_name"`
+	Addrs           []string `json:"addrs"`
+	UptimeSec       float64  `json:"uptime_seconds"`
+	Peers           int      `json:"peers"`
+	Round           uint64   `json:"round"`  // newest aggregate
+	Rounds          uint64   `json:"rounds"` // 0: endless
+	Phase           string   `json:"phase"`  // waiting, ccl, amt, mma, se-ccl, evaluating, baseline, done, ...
+	StepDone        int      `json:"step_done"`
+	StepTotal       int      `json:"step_total"`
+	Loss            float64  `json:"loss"`
+	Domain          string   `json:"domain"`
+	Modalities      []string `json:"modalities"`
+	Base            string   `json:"base"` // name of the base model
+	BaseCID         string   `json:"base_cid"`
+	ParamsTotal     int64    `json:"params_total"`
+	ParamsTrainable int64    `json:"params_trainable"`
+	TrainRows       int      `json:"train_rows"`
+	TestRows        int      `json:"test_rows"`
+	PublicRows      int      `json:"public_rows"`
+	Records         int      `json:"records"`
+	BytesSent       int64    `json:"bytes_sent"`
+	BytesReceived   int64    `json:"bytes_received"`
+	RejectedRecords int64    `json:"rejected_records"`
+	RejectedBlobs   int64    `json:"rejected_blobs"`
+	RefusedPeers    int64    `json:"refused_peers"`
+	DiskBytes       int64    `json:"disk_bytes"`
+	Error           string   `json:"error,omitempty"` // last error of the learner, with advice
+	Done            bool     `json:"done"`            // last round absorbed and final scores stored
+}
+
+// Peer of a node.
+type Peer struct {
+	PeerID    string  `json:"peer_id"`
+	Name      string  `json:"name"`
+	Role      string  `json:"role"`
+	Connected bool    `json:"connected"`
+	Addr      string  `json:"addr"`
+	RTTMillis float64 `json:"rtt_ms"`
+	Since     int64   `json:"since"` // Unix seconds
+	Sent      int64   `json:"bytes_sent"`
+	Received  int64   `json:"bytes_received"`
+	Expires   int64   `json:"expires"` // certificate, Unix seconds
+}
+
+// Round is one aggregate.
+type Round struct {
+	Round     uint64             `json:"round"`
+	Leader    string             `json:"leader"`    // peer id
+	Aggregate string             `json:"aggregate"` // record CID
+	Created   int64              `json:"created"`   // Unix milliseconds
+	Seconds   float64            `json:"seconds"`   // since the aggregate before
+	Inputs    []Input            `json:"inputs"`
+	Metrics   map[string]float64 `json:"metrics"`
+}
+
+// Input of a round.
+type Input struct {
+	Delta      string   `json:"delta"`
+	Author     string   `json:"author"`
+	Modalities []string `json:"modalities"`
+	Weight     float64  `json:"weight"`
+}
+
+// Delta record as any node knows it.
+type Delta struct {
+	CID        string             `json:"cid"`
+	Round      uint64             `json:"round"`
+	Author     string             `json:"author"`
+	AuthorName string             `json:"author_name"`
+	Seq        uint64             `json:"seq"`
+	Created    int64              `json:"created"`
+	Base       string             `json:"base"`
+	Parents    []string           `json:"parents"`
+	Modalities []string           `json:"modalities"`
+	Rows       uint64             `json:"rows"`
+	PublicRows uint64             `json:"public_rows"`
+	Components []Component        `json:"components"`
+	Bytes      int64              `json:"bytes"` // of all blobs
+	Params     int64              `json:"params"`
+	Metrics    map[string]float64 `json:"metrics"`
+}
+
+// Component of a delta.
+type Component struct {
+	Name      string `json:"name"`
+	Signature string `json:"signature"`
+	Codec     string `json:"codec"`
+	Params    int64  `json:"params"`
+	CID       string `json:"cid"`
+	Bytes     int64  `json:"bytes"`
+	Stored    bool   `json:"stored"` // the blob is on this node
+}
+
+// Model a node holds.
+type Model struct {
+	Name   string `json:"name"`
+	Role   string `json:"role"` // who uses it: edge, super
+	CID    string `json:"cid"`
+	Params int64  `json:"params"`
+	Bytes  int64  `json:"bytes"`
+	Stored bool   `json:"stored"`
+	Layers int    `json:"layers"`
+	Dim    int    `json:"dim"`
+	Vocab  int    `json:"vocab"`
+}
+
+// Scores of the node on its own test rows.
+type Scores struct {
+	TestRows   int          `json:"test_rows"`
+	Constant   *Score       `json:"constant"`
+	Standalone []RoundScore `json:"standalone"` // by round; empty unless config baseline is on
+	Together   []RoundScore `json:"together"`   // after absorbing the round's aggregate; round 0: before any exchange
+}
+
+// Score pair.
+type Score struct {
+	RougeLsum  float64 `json:"rouge_lsum"`
+	ExactMatch float64 `json:"exact_match"`
+}
+
+// RoundScore is a score after a round.
+type RoundScore struct {
+	Round uint64 `json:"round"`
+	Score
+}
+
+// Client talks to a running node.
+type Client struct{}
+
+// Dial connects to the node that runs on home; an error if none does.
+func Dial(home string) (*Client, error) { panic("stub") }
+
+var _ Source = (*Client)(nil)
+
+func (c *Client) Status(ctx context.Context) (*Status, error)           { panic("stub") }
+func (c *Client) Peers(ctx context.Context) ([]Peer, error)             { panic("stub") }
+func (c *Client) Rounds(ctx context.Context) ([]Round, error)           { panic("stub") }
+func (c *Client) Deltas(ctx context.Context) ([]Delta, error)           { panic("stub") }
+func (c *Client) Delta(ctx context.Context, cid string) (*Delta, error) { panic("stub") }
+func (c *Client) Models(ctx context.Context) ([]Model, error)           { panic("stub") }
+func (c *Client) Scores(ctx context.Context) (*Scores, error)           { panic("stub") }
+
+// Stop asks the node to stop cleanly.
+func (c *Client) Stop(ctx context.Context) error { panic("stub") }
