@@ -1,18 +1,38 @@
-// Package api is a node's control API: HTTP/JSON under /v1 on the unix socket api.sock in the home, and its typed client.
-// Source is implemented by a running node, and by an offline reader of a stopped node's home, so that the CLI inspects both alike.
 package api
 
 import "context"
 
-// Source answers every inspecting command.
+// Source answers every inspecting command. Slices in answers are never nil, so that they are [] in JSON.
 type Source interface {
 	Status(ctx context.Context) (*Status, error)
 	Peers(ctx context.Context) ([]Peer, error)
 	Rounds(ctx context.Context) ([]Round, error)
 	Deltas(ctx context.Context) ([]Delta, error)
-	Delta(ctx context.Context, cid string) (*Delta, error) // full CID or unique prefix
+	// Delta finds a delta by its full CID or a unique prefix of it: ErrNotFound if no delta fits, ErrAmbiguous if several do.
+	Delta(ctx context.Context, cid string) (*Delta, error)
 	Models(ctx context.Context) ([]Model, error)
 	Scores(ctx context.Context) (*Scores, error)
+}
+
+// Controller is what a running node offers beside inspection.
+type Controller interface {
+	Source
+	// Invite makes a token; the node's home must hold the founder key.
+	Invite(ctx context.Context, r InviteRequest) (*InviteReply, error)
+	// Stop begins a clean stop and returns at once.
+	Stop()
+}
+
+// InviteRequest asks for a token.
+type InviteRequest struct {
+	Role      string   `json:"role"`      // edge or super
+	Seconds   int64    `json:"seconds"`   // how long the token may be used
+	Bootstrap []string `json:"bootstrap"` // multiaddrs to put in it; empty: the node's own
+}
+
+// InviteReply carries the token. It is a bearer secret: whoever holds it may join once.
+type InviteReply struct {
+	Token string `json:"token"`
 }
 
 // Status of a node.
@@ -150,22 +170,3 @@ type RoundScore struct {
 	Round uint64 `json:"round"`
 	Score
 }
-
-// Client talks to a running node.
-type Client struct{}
-
-// Dial connects to the node that runs on home; an error if none does.
-func Dial(home string) (*Client, error) { panic("stub") }
-
-var _ Source = (*Client)(nil)
-
-func (c *Client) Status(ctx context.Context) (*Status, error)           { panic("stub") }
-func (c *Client) Peers(ctx context.Context) ([]Peer, error)             { panic("stub") }
-func (c *Client) Rounds(ctx context.Context) ([]Round, error)           { panic("stub") }
-func (c *Client) Deltas(ctx context.Context) ([]Delta, error)           { panic("stub") }
-func (c *Client) Delta(ctx context.Context, cid string) (*Delta, error) { panic("stub") }
-func (c *Client) Models(ctx context.Context) ([]Model, error)           { panic("stub") }
-func (c *Client) Scores(ctx context.Context) (*Scores, error)           { panic("stub") }
-
-// Stop asks the node to stop cleanly.
-func (c *Client) Stop(ctx context.Context) error { panic("stub") }

@@ -1,0 +1,210 @@
+package api_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/mlecs/mlecs/node/api"
+)
+
+// fake is a node with fixed answers.
+type fake struct {
+	invited api.InviteRequest
+	stopped atomic.Bool
+}
+
+var (
+	status = &api.Status{Running: true, Name: "edge-1", Role: "edge", Addrs: []string{"/ip4/127.0.0.1/tcp/1"}, Modalities: []string{"image"}, Round: 2, Loss: 0.25}
+	peers  = []api.Peer{{PeerID: "12D3", Role: "super", Connected: true, RTTMillis: 0.5}}
+	rounds = []api.Round{{Round: 1, Inputs: []api.Input{{Delta: "bafyA", Modalities: []string{"image"}, Weight: 1}}, Metrics: map[string]float64{"loss": 1}}}
+	delta  = &api.Delta{CID: "bafyA", Parents: []string{"bafyB"}, Components: []api.Component{{Name: "lora", Stored: true}}}
+	scores = &api.Scores{TestRows: 3, Constant: &api.Score{RougeLsum: 0.4}, Standalone: []api.RoundScore{}, Together: []api.RoundScore{{Round: 1, Score: api.Score{RougeLsum: 0.5, ExactMatch: 0.25}}}}
+)
+
+func (f *fake) Status(context.Context) (*api.Status, error) { return status, nil }
+func (f *fake) Peers(context.Context) ([]api.Peer, error)   { return peers, nil }
+func (f *fake) Rounds(context.Context) ([]api.Round, error) { return rounds, nil }
+func (f *fake) Deltas(context.Context) ([]api.Delta, error) { return nil, nil }
+func (f *fake) Delta(_ context.Context, cid string) (*api.Delta, error) {
+	switch {
+	case cid == delta.CID:
+		return delta, nil
+	case strings.HasPrefix(delta.CID, cid):
+		return nil, fmt.Errorf("delta %s: %w", cid, api.ErrAmbiguous)
+	}
+	return nil, api.Advise(fmt.Errorf("delta %s: %w", cid, api.ErrNotFound), "see the list")
+}
+func (f *fake) Models(context.Context) ([]api.Model, error) { return nil, errors.New("disk on fire") }
+func (f *fake) Scores(context.Context) (*api.Scores, error) { return scores, nil }
+func (f *fake) Stop()                                       { f.stopped.Store(true) }
+func (f *fake) Invite(_ context.Context, r api.InviteRequest) (*api.InviteReply, error) {
+	f.invited = r
+	if r.Role == "king" {
+		return nil, fmt.Errorf("%w: role king", api.ErrBadRequest)
+	}
+	return &api.InviteReply{Token: "mlecs1secret"}, nil
+}
+
+// serve runs f's API on a home and returns a client.
+func serve(t *testing.T, home string, f *fake) *api.Client {
+	t.Helper()
+	ln, err := api.Listen(home)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	served := make(chan error, 1)
+	go func() { served <- api.Serve(ctx, ln, f) }()
+	c, err := api.Dial(home)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		c.Close()
+		cancel()
+		if err := <-served; err != nil {
+			t.Errorf("Serve: %v", err)
+		}
+	})
+	return c
+}
+
+func TestAnswersArriveUnchanged(t *testing.T) {
+	f := &fake{}
+	c, ctx := serve(t, t.TempDir(), f), t.Context()
+	cases := []struct {
+		name string
+		ask  func() (any, error)
+		want any
+	}{
+		{"status", func() (any, error) { return c.Status(ctx) }, status},
+		{"peers", func() (any, error) { return c.Peers(ctx) }, peers},
+		{"rounds", func() (any, error) { return c.Rounds(ctx) }, rounds},
+		{"no deltas are an empty list", func() (any, error) { return c.Deltas(ctx) }, []api.Delta{}},
+		{"delta", func() (any, error) { return c.Delta(ctx, "bafyA") }, delta},
+		{"scores", func() (any, error) { return c.Scores(ctx) }, scores},
+		{"invite", func() (any, error) { return c.Invite(ctx, api.InviteRequest{Role: "edge", Seconds: 60}) }, &api.InviteReply{Token: "mlecs1secret"}},
+	}
+	for _, tc := range cases {
+		t.Run(tc.name, func(t *testing.T) {
+			got, err := tc.ask()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !reflect.DeepEqual(got, tc.want) {
+				t.Errorf("got %+v, want %+v", got, tc.want)
+			}
+		})
+	}
+	if f.invited.Role != "edge" || f.invited.Seconds != 60 {
+		t.Errorf("the node saw the invite request %+v", f.invited)
+	}
+}
+
+func TestErrorsKeepTheirMeaning(t *testing.T) {
+	c, ctx := serve(t, t.TempDir(), &fake{}), t.Context()
+	ask := func(cid string) error { _, err := c.Delta(ctx, cid); return err }
+	cases := []struct {
+		name  string
+		err   error
+		is    error
+		text  string
+		avise string
+	}{
+		{"not found, with advice", ask("bafyZ"), api.ErrNotFound, "bafyZ", "see the list"},
+		{"ambiguous prefix", ask("bafy"), api.ErrAmbiguous, "ambiguous", ""},
+		{"a CID that would leave the path", ask("../status"), api.ErrNotFound, "../status", "see the list"},
+		{"bad request", func() error { _, err := c.Invite(ctx, api.InviteRequest{Role: "king"}); return err }(), api.ErrBadRequest, "king", ""},
+		{"other failure", func() error { _, err := c.Models(ctx); return err }(), nil, "disk on fire", ""},
+	}
+	for _, tc := range cases {
+		t.Run(tc.name, func(t *testing.T) {
+			if tc.err == nil {
+				t.Fatal("no error")
+			}
+			if tc.is != nil && !errors.Is(tc.err, tc.is) {
+				t.Errorf("%v is not %v", tc.err, tc.is)
+			}
+			if !strings.Contains(tc.err.Error(), tc.text) {
+				t.Errorf("%q lacks %q", tc.err, tc.text)
+			}
+			var e *api.Error
+			if !errors.As(tc.err, &e) || e.Advice != tc.avise {
+				t.Errorf("advice of %v is not %q", tc.err, tc.avise)
+			}
+		})
+	}
+}
+
+func TestStop(t *testing.T) {
+	f := &fake{}
+	c := serve(t, t.TempDir(), f)
+	if err := c.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if !f.stopped.Load() {
+		t.Error("the node was not asked to stop")
+	}
+}
+
+func TestDialWithoutNode(t *testing.T) {
+	if _, err := api.Dial(t.TempDir()); !errors.Is(err, api.ErrNotRunning) {
+		t.Errorf("got %v, want ErrNotRunning", err)
+	}
+}
+
+func TestSocket(t *testing.T) {
+	long := filepath.Join(t.TempDir(), strings.Repeat("h", 90))
+	for _, tc := range []struct{ name, home string }{{"short home path", t.TempDir()}, {"home path longer than a socket address", long}} {
+		t.Run(tc.name, func(t *testing.T) {
+			if err := os.MkdirAll(tc.home, 0o700); err != nil {
+				t.Fatal(err)
+			}
+			ln, err := api.Listen(tc.home)
+			if err != nil {
+				t.Fatal(err)
+			}
+			path := ln.Addr().String()
+			info, err := os.Stat(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if m := info.Mode().Perm(); m != 0o600 {
+				t.Errorf("socket mode %o, want 600", m)
+			}
+			if _, err := api.Dial(tc.home); err != nil {
+				t.Errorf("dial: %v", err)
+			}
+			if _, err := api.Listen(tc.home); err == nil {
+				t.Error("a second node on the home got the socket")
+			}
+			ln.Close()
+			if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("socket left behind: %v", err)
+			}
+			if left, _ := os.ReadDir(tc.home); len(left) != 0 {
+				t.Errorf("left in the home: %v", left)
+			}
+		})
+	}
+}
+
+func TestStaleSocketIsReplaced(t *testing.T) {
+	home := t.TempDir()
+	ln, err := net.ListenUnix("unix", &net.UnixAddr{Name: filepath.Join(home, "api.sock"), Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ln.SetUnlinkOnClose(false) // as a killed process leaves it
+	ln.Close()
+	serve(t, home, &fake{})
+}

@@ -1,0 +1,130 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"time"
+)
+
+// maxAnswer bounds what a client reads: the records of a long-lived federation, not more.
+const maxAnswer = 256 << 20
+
+// Client talks to the node that runs on a home. Safe for concurrent use.
+type Client struct {
+	home string
+	http *http.Client
+}
+
+var _ Source = (*Client)(nil)
+
+// Dial connects to the node that runs on home; an error that Is ErrNotRunning if none does.
+func Dial(home string) (*Client, error) {
+	path, err := socketPath(home)
+	if err != nil {
+		return nil, err
+	}
+	var d net.Dialer
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) { return d.DialContext(ctx, "unix", path) }
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	probe, err := dial(ctx, "", "")
+	if err != nil {
+		return nil, Advise(fmt.Errorf("connect to the node on %s: %w", home, ErrNotRunning), "start it with: mlecs start --home %s", home)
+	}
+	probe.Close()
+	return &Client{home: home, http: &http.Client{Transport: &http.Transport{DialContext: dial, MaxIdleConns: 1, IdleConnTimeout: 30 * time.Second}}}, nil
+}
+
+// Close drops idle connections.
+func (c *Client) Close() { c.http.CloseIdleConnections() }
+
+// Status asks for the node's status.
+func (c *Client) Status(ctx context.Context) (*Status, error) {
+	return call[*Status](ctx, c, http.MethodGet, "/v1/status", nil)
+}
+
+// Peers asks for the peers that the node knows.
+func (c *Client) Peers(ctx context.Context) ([]Peer, error) {
+	return call[[]Peer](ctx, c, http.MethodGet, "/v1/peers", nil)
+}
+
+// Rounds asks for the aggregates, oldest first.
+func (c *Client) Rounds(ctx context.Context) ([]Round, error) {
+	return call[[]Round](ctx, c, http.MethodGet, "/v1/rounds", nil)
+}
+
+// Deltas asks for the delta records, by round and author.
+func (c *Client) Deltas(ctx context.Context) ([]Delta, error) {
+	return call[[]Delta](ctx, c, http.MethodGet, "/v1/deltas", nil)
+}
+
+// Delta asks for one delta by CID or unique prefix.
+func (c *Client) Delta(ctx context.Context, cid string) (*Delta, error) {
+	return call[*Delta](ctx, c, http.MethodGet, "/v1/deltas/"+url.PathEscape(cid), nil)
+}
+
+// Models asks for the base models.
+func (c *Client) Models(ctx context.Context) ([]Model, error) {
+	return call[[]Model](ctx, c, http.MethodGet, "/v1/models", nil)
+}
+
+// Scores asks for the node's scores on its own test rows.
+func (c *Client) Scores(ctx context.Context) (*Scores, error) {
+	return call[*Scores](ctx, c, http.MethodGet, "/v1/scores", nil)
+}
+
+// Invite asks the node for a token.
+func (c *Client) Invite(ctx context.Context, r InviteRequest) (*InviteReply, error) {
+	return call[*InviteReply](ctx, c, http.MethodPost, "/v1/invite", r)
+}
+
+// Stop asks the node to stop cleanly; it returns when the node has agreed, before it has stopped.
+func (c *Client) Stop(ctx context.Context) error {
+	_, err := call[json.RawMessage](ctx, c, http.MethodPost, "/v1/stop", nil)
+	return err
+}
+
+// call makes one request; T is the type of a good answer.
+func call[T any](ctx context.Context, c *Client, method, path string, body any) (T, error) {
+	var zero T
+	var payload io.Reader
+	if body != nil {
+		b, err := json.Marshal(body)
+		if err != nil {
+			return zero, fmt.Errorf("encode request: %w", err)
+		}
+		payload = bytes.NewReader(b)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, "http://node"+path, payload)
+	if err != nil {
+		return zero, fmt.Errorf("ask the node on %s for %s: %w", c.home, path, err)
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return zero, Advise(fmt.Errorf("ask the node on %s for %s: %w", c.home, path, err), "see whether it still runs with: mlecs status --home %s", c.home)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
+	if err != nil {
+		return zero, fmt.Errorf("read the node's answer to %s: %w", path, err)
+	}
+	if len(b) > maxAnswer {
+		return zero, fmt.Errorf("read the node's answer to %s: more than %d bytes", path, maxAnswer)
+	}
+	if resp.StatusCode != http.StatusOK {
+		var e errorBody
+		json.Unmarshal(b, &e) // an answer that is not ours leaves e empty, and the status code speaks
+		return zero, unwire(resp.StatusCode, e)
+	}
+	var v T
+	if err := json.Unmarshal(b, &v); err != nil {
+		return zero, fmt.Errorf("decode the node's answer to %s: %w", path, err)
+	}
+	return v, nil
+}
