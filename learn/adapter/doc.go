@@ -1,0 +1,14 @@
+// Package adapter holds what nodes share: named components of float32 tensors, their file form, and how they are averaged.
+//
+//   - component.go: Tensor and Component, the Signature that says which components may be averaged, and a component's file.
+//   - safetensors_write.go, safetensors_read.go: the HuggingFace safetensors format, canonical when written, limited when read.
+//   - half.go: widening of the 16-bit float types that foreign files hold.
+//   - mean.go: the weighted mean, with the same bits on every CPU.
+//
+// The pinned library github.com/nlpodyssey/safetensors is not used for reading and writing, only to check this package in its
+// tests: it takes the last of two tensors of one name, wants the whole file and a second copy of every tensor as bytes, and allows
+// headers of 100 MB. Here files come from other peers and are named by the hash of their bytes, so that a reader has to refuse what
+// is ambiguous before it allocates, and equal tensors must give equal bytes.
+//
+// The package knows nothing of models, methods, peers or disks. It must not import p2p, storage, or any other package of learn.
+package adapter
