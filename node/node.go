@@ -1,4 +1,3 @@
-// Package node is one mlecs node: its config and home, its assembly from storage, p2p and learn, its roles, and the round engine.
 package node
 
 import (
@@ -8,35 +7,8 @@ import (
 
 	"github.com/mlecs/mlecs/learn/method"
 	"github.com/mlecs/mlecs/node/api"
-	"github.com/mlecs/mlecs/p2p"
 	"github.com/mlecs/mlecs/storage/record"
 )
-
-// Config is config.yaml in the home.
-type Config struct {
-	Name       string     `yaml:"name"`
-	Role       string     `yaml:"role"`       // edge or super
-	Data       string     `yaml:"data"`       // folder with the node's own rows: train rows stay private, test rows score the node
-	Modalities []string   `yaml:"modalities"` // subset in use; empty: all that the data has
-	Domain     string     `yaml:"domain"`     // informative
-	Baseline   bool       `yaml:"baseline"`   // also train the standalone comparison, same budget, no exchange
-	Threads    int        `yaml:"threads"`    // 0: all
-	Stream     string     `yaml:"stream"`     // names the node for seeding; default: the node's name
-	Log        string     `yaml:"log"`        // debug, info, warn, error
-	P2P        p2p.Config `yaml:"p2p"`
-}
-
-// Home is a node's home folder on disk.
-type Home struct{ Dir string }
-
-// DefaultHome is $MLECS_HOME or ~/.mlecs.
-func DefaultHome() string { panic("stub") }
-
-// Init makes home with config.yaml and identity.key (0600). An existing identity is kept, and an error if config exists.
-func Init(dir string, cfg Config) (*Home, error) { panic("stub") }
-func OpenHome(dir string) (*Home, error)         { panic("stub") }
-func (h *Home) Config() (Config, error)          { panic("stub") }
-func (h *Home) WriteConfig(c Config) error       { panic("stub") }
 
 // FederationSpec is what `mlecs federation create` takes.
 type FederationSpec struct {

@@ -1,0 +1,19 @@
+// Package node is one mlecs node: its home and config, its assembly from storage, p2p and learn, its roles, and the round engine.
+//
+// A Home is a folder: config.yaml, identity.key, founder.key (in the home that created the federation), the store (index/ and
+// blobs/), data/public/ (the federation's public rows, restricted to the node's modalities), models/ (the learner's state) and
+// api.sock. CreateFederation, Invite and Join prepare it; a Node runs on it.
+//
+// A running Node is a few supervised services: the network (p2p), the learner (an edge or a super-peer), the standalone
+// comparison, and the control API. They share a ledger, the index of deltas and aggregates in the order that gossip brings them:
+//
+//	network --records--> ledger --wakes--> learner --publishes--> network
+//
+// The learner drives learn/method's state machines and adds what they leave out: blobs, records, quorum, deadlines, and
+// state that survives a crash. What it does for a round depends only on stored records and blobs, so that a killed node
+// goes on where it was and never publishes two different deltas for one round.
+//
+// What every inspecting command shows comes from an api.Source: the running node's, or that of a stopped node's store.
+//
+// Package node must not be imported by storage, p2p or learn.
+package node
