@@ -43,18 +43,6 @@ func Pretrain(ctx context.Context, cfg Config, tok *Tokenizer, texts []string, o
 	panic("stub")
 }
 
-// Tokenizer is byte-level BPE (GPT-2).
-type Tokenizer struct{}
-
-// TrainTokenizer learns at most vocab tokens (256 bytes and <|endoftext|> included) from texts; deterministic.
-func TrainTokenizer(texts []string, vocab int) (*Tokenizer, error) { panic("stub") }
-func (t *Tokenizer) Encode(s string) []int                         { panic("stub") }
-func (t *Tokenizer) Decode(ids []int) string                       { panic("stub") } // stops before end-of-text
-func (t *Tokenizer) End() int                                      { panic("stub") } // id of <|endoftext|>
-func (t *Tokenizer) Size() int                                     { panic("stub") }
-
-// MarshalJSON/UnmarshalJSON: HuggingFace tokenizer.json form.
-
 // Modality is one input of the model.
 type Modality struct {
 	Name  string `json:"name"`
