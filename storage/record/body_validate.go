@@ -1,0 +1,149 @@
+package record
+
+import "github.com/ipfs/go-cid"
+
+// What each body type may say, beyond what its Go type says. Numbers that only mislead their reader are left to that reader.
+
+func (f *Federation) validate(c *checker) {
+	c.required("federation name", f.Name, MaxName)
+	c.member("founder", f.Founder)
+	f.Data.validate(c)
+	for role, base := range f.Bases {
+		c.role(role)
+		c.name("base model name", base.Name, MaxName)
+		c.within("base model parameters", base.Params, 0, MaxBlobBytes)
+		c.optionalBlob("base model", base.Blob)
+	}
+	c.name("method name", f.Method.Name, MaxName)
+	f.Policy.validate(c)
+	c.count("shared component kinds", len(f.Share), MaxComponents)
+	for _, kind := range f.Share {
+		c.required("shared component kind", kind, MaxName)
+	}
+	distinct(c, "shared component kind", f.Share)
+}
+
+func (p RoundPolicy) validate(c *checker) {
+	c.round(p.Rounds)
+	c.number("quorum", p.Quorum, 0, 1)
+	if p.Min > MaxInputs {
+		c.failf("least number of deltas is %d, more than %d", p.Min, MaxInputs)
+	}
+	c.within("deadline", p.Deadline, 0, MaxDeadline)
+}
+
+func (d *DataSet) validate(c *checker) {
+	c.name("data set name", d.Name, MaxName)
+	c.optionalBlob("data set index", d.Index)
+	c.optionalBlob("data set targets", d.Targets)
+	names := make([]string, len(d.Modalities))
+	for i := range d.Modalities {
+		names[i] = d.Modalities[i].Name
+		d.Modalities[i].validate(c)
+	}
+	c.modalities(names)
+}
+
+func (m *Modality) validate(c *checker) {
+	const (
+		maxAxes     = 4
+		maxAxis     = 1 << 20
+		maxChannels = 256
+		maxRate     = 1e6
+		maxSeconds  = 3600
+	)
+	switch m.Kind {
+	case "image", "audio", "series", "text":
+	default:
+		c.failf("modality %q has kind %.40q, not image, audio, series or text", m.Name, m.Kind)
+	}
+	c.count("axes of modality "+m.Name, len(m.Shape), maxAxes)
+	elements := int64(1)
+	for _, n := range m.Shape {
+		c.within("axis of modality "+m.Name, int64(n), 1, maxAxis)
+		if c.err != nil {
+			return // elements could overflow
+		}
+		elements = min(elements, MaxBlobBytes) * int64(n)
+	}
+	c.within("elements of modality "+m.Name, elements, 1, 1<<28)
+	c.count("channels of modality "+m.Name, max(len(m.Channels), len(m.Mean), len(m.Std)), maxChannels)
+	for _, name := range m.Channels {
+		c.required("channel name", name, MaxName)
+	}
+	c.number("rate of modality "+m.Name, m.Rate, 0, maxRate)
+	c.number("seconds of modality "+m.Name, m.Seconds, 0, maxSeconds)
+	c.optionalBlob("archive of modality "+m.Name, m.Archive)
+}
+
+func (b *Certificate) validate(c *checker) {
+	c.member("subject", b.Subject)
+	c.name("node name", b.Name, MaxName)
+	c.role(b.Role)
+	c.within("expiry", b.Expires, 1, 1<<40)
+}
+
+func (b *Revocation) validate(c *checker) {
+	c.record("certificate", b.Certificate)
+	c.name("reason", b.Reason, MaxLongName)
+}
+
+func (d *Delta) validate(c *checker) {
+	c.round(d.Round)
+	c.link("base", d.Base, 0)
+	c.modalities(d.Modalities)
+	c.count("components", len(d.Components), MaxComponents)
+	names := make([]string, len(d.Components))
+	for i, part := range d.Components {
+		names[i] = part.Name
+		part.validate(c)
+	}
+	distinct(c, "component", names)
+	c.metrics(d.Metrics)
+}
+
+func (p *Component) validate(c *checker) {
+	c.required("component name", p.Name, MaxLongName)
+	c.required("component signature", p.Signature, MaxLongName)
+	c.required("component codec", p.Codec, MaxName)
+	c.within("component parameters", p.Params, 0, MaxBlobBytes)
+	c.blob("component", p.Blob)
+}
+
+func (a *Aggregate) validate(c *checker) {
+	c.round(a.Round)
+	c.count("inputs", len(a.Inputs), MaxInputs)
+	deltas := make([]cid.Cid, len(a.Inputs))
+	for i, in := range a.Inputs {
+		deltas[i] = in.Delta
+		c.record("input delta", in.Delta)
+		c.member("input author", in.Author)
+		c.modalities(in.Modalities)
+		c.number("input weight", in.Weight, 0, 1+1e-9) // a sum of rounded shares may exceed 1 by a little
+	}
+	distinct(c, "input delta", deltas)
+	c.count("components", len(a.Components), MaxComponents)
+	type key struct{ name, signature string }
+	keys := make([]key, len(a.Components))
+	for i := range a.Components {
+		part := &a.Components[i]
+		keys[i] = key{part.Name, part.Signature}
+		part.validate(c)
+	}
+	distinct(c, "component", keys)
+	c.optionalBlob("supervision", a.Supervision)
+	c.optionalBlob("checkpoint", a.Checkpoint)
+	c.metrics(a.Metrics)
+}
+
+func (p *AggregatedComponent) validate(c *checker) {
+	p.Component.validate(c)
+	c.required("aggregation rule", p.Rule, MaxName)
+	c.count("inputs of a component", len(p.Inputs), MaxInputs)
+	for _, in := range p.Inputs {
+		if in.Delta.Defined() {
+			c.record("input of a component", in.Delta)
+		}
+		c.number("weight of a component's input", in.Weight, 0, 1e12)
+	}
+}
