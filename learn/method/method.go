@@ -128,8 +128,8 @@ func (s *Standalone) ReadState(r io.Reader) error                               
 // Cloud is a super-peer's learner: the large model, and the small one that the edges share.
 type Cloud struct{}
 
-// NewCloud: public rows have targets and all modalities.
-func NewCloud(cfg Config, large, small *model.Base, modalities []model.Modality, public []Example, stream string) (*Cloud, error) {
+// NewCloud: public rows have targets and all modalities. share is the federation's policy, as for NewEdge: kinds of components that are aggregated.
+func NewCloud(cfg Config, large, small *model.Base, modalities []model.Modality, public []Example, share []string, stream string) (*Cloud, error) {
 	panic("stub")
 }
 
