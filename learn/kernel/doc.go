@@ -1,0 +1,15 @@
+// Package kernel holds the float32 arithmetic of the learning engine: matrix products and the vector functions of a
+// transformer (GELU, softmax, layer norm, AdamW). It works on plain slices in row-major order and knows nothing of
+// Gorgonia, models or nodes; it must never import another package of this module.
+//
+// A product goes through three layers. Gemm, GemmPacked and BLAS.Sgemm check their arguments and describe the operands
+// as strided matrices (gemm.go); multiply cuts C into blocks and hands them to threads (block.go); a micro-kernel
+// computes one tile of C in registers (tile_*.go). Operands are read where they lie when the micro-kernel can do so
+// without loss and are packed into panels when it cannot (pack.go). Frozen weights are packed once, by Pack.
+//
+// Work is spread over threads by Parallel. Only rows and columns of a result are ever split, never a sum, so every
+// result has the same bits for every GOMAXPROCS.
+//
+// Slices that are too short and negative sizes are errors of the program and panic, as an index out of range does.
+// Operands and results must not overlap unless a function says that they may be the same slice.
+package kernel

@@ -1,0 +1,75 @@
+package kernel
+
+// Axpy computes y += alpha*x over the length of x.
+func Axpy(alpha float32, x, y []float32) {
+	checkLen("y", len(y), len(x))
+	s := newSweep(func(s *sweep, lo, hi int) { axpy(s.x, s.a[lo:hi], s.b[lo:hi]) })
+	s.a, s.b, s.x = x, y, alpha
+	s.do(len(x), 1)
+}
+
+func axpy(alpha float32, x, y []float32) {
+	y = y[:len(x)]
+	for i, v := range x {
+		y[i] += alpha * v
+	}
+}
+
+// Scale computes x *= alpha, and clears x if alpha is 0, whatever it held.
+func Scale(alpha float32, x []float32) {
+	if alpha == 0 {
+		clear(x)
+		return
+	}
+	for i := range x {
+		x[i] *= alpha
+	}
+}
+
+// Dot is the sum of the products of x and the first len(x) elements of y.
+func Dot(x, y []float32) float32 {
+	checkLen("y", len(y), len(x))
+	return dot(x, y)
+}
+
+func dot(x, y []float32) float32 {
+	y = y[:len(x)]
+	var s0, s1, s2, s3 float32
+	for len(x) >= 4 && len(y) >= 4 {
+		s0 += x[0] * y[0]
+		s1 += x[1] * y[1]
+		s2 += x[2] * y[2]
+		s3 += x[3] * y[3]
+		x, y = x[4:], y[4:]
+	}
+	for i, v := range x {
+		s0 += v * y[i]
+	}
+	return (s0 + s1) + (s2 + s3)
+}
+
+// AddBias adds bias, of cols elements, to each of the rows of x.
+func AddBias(rows, cols int, bias, x []float32) {
+	checkLen("bias", len(bias), cols)
+	checkLen("x", len(x), rows*cols)
+	s := newSweep(func(s *sweep, lo, hi int) {
+		for i := lo; i < hi; i++ {
+			axpy(1, s.a, s.b[i*s.cols:(i+1)*s.cols])
+		}
+	})
+	s.a, s.b, s.cols = bias[:cols], x, cols
+	s.do(rows, cols)
+}
+
+// SumRows adds the sum of the rows of x, each of cols elements, to sum: the gradient of AddBias with respect to the bias.
+func SumRows(rows, cols int, x, sum []float32) {
+	checkLen("sum", len(sum), cols)
+	checkLen("x", len(x), rows*cols)
+	s := newSweep(func(s *sweep, lo, hi int) {
+		for i := 0; i < len(s.a); i += s.cols {
+			axpy(1, s.a[i+lo:i+hi], s.b[lo:hi])
+		}
+	})
+	s.a, s.b, s.cols = x[:rows*cols], sum, cols
+	s.do(cols, rows)
+}
