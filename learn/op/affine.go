@@ -1,0 +1,150 @@
+package op
+
+import (
+	"fmt"
+
+	"gorgonia.org/tensor"
+
+	"github.com/mlecs/mlecs/learn/kernel"
+)
+
+// Affine is y = x W + b, with the weight [in, out] as in GPT-2's Conv1D, and optionally LoRA's low-rank update
+// (arXiv 2106.09685): y += Scale (drop(x) A^T) B^T. Inputs: x [n, in], W [in, out], b [out], and if Rank > 0 A [Rank, in]
+// and B [out, Rank].
+type Affine struct {
+	Rank  int
+	Scale float32 // alpha / Rank
+	Noise Noise   // LoRA dropout
+
+	mask, dropped []float32 // drop(x) of the last Forward, if there is dropout
+	mid, dmid, dx []float32 // drop(x) A^T and scratch
+}
+
+// tensors are the parameters of an Affine, or their gradients; nil where not wanted.
+type tensors struct{ w, b, loraA, loraB []float32 }
+
+// inputs counts the parameters of the Func form.
+func (f *Affine) inputs() int {
+	if f.Rank > 0 {
+		return 4
+	}
+	return 2
+}
+
+func (f *Affine) take(in [][]float32) (tensors, [][]float32) {
+	t := tensors{w: in[0], b: in[1]}
+	if f.Rank > 0 {
+		t.loraA, t.loraB = in[2], in[3]
+	}
+	return t, in[f.inputs():]
+}
+
+func (f *Affine) String() string { return "affine" }
+
+// Shape implements Func.
+func (f *Affine) Shape(in []tensor.Shape) (tensor.Shape, error) {
+	if len(in) != 1+f.inputs() || len(in[0]) != 2 || len(in[1]) != 2 {
+		return nil, fmt.Errorf("want x [n, in], weight [in, out], bias and LoRA if any, got %v", in)
+	}
+	out := in[1][1]
+	if _, err := f.check(in[1:], "", in[0][1], out); err != nil {
+		return nil, err
+	}
+	return tensor.Shape{in[0][0], out}, nil
+}
+
+// check verifies the shapes of the parameters at the head of in and returns the rest.
+func (f *Affine) check(in []tensor.Shape, name string, width, out int) ([]tensor.Shape, error) {
+	n := f.inputs()
+	if len(in) < n {
+		return nil, fmt.Errorf("%s has %d parameters, want %d", name, len(in), n)
+	}
+	shapes := []tensor.Shape{{width, out}, {out}, {f.Rank, width}, {out, f.Rank}}
+	names := []string{name + " weight", name + " bias", name + " lora_A", name + " lora_B"}
+	return in[n:], want(in[:n], names[:n], shapes[:n]...)
+}
+
+// Forward implements Func.
+func (f *Affine) Forward(out []float32, in [][]float32) {
+	p, _ := f.take(in[1:])
+	clear(out)
+	f.forward(out, in[0], p)
+}
+
+// Backward implements Func.
+func (f *Affine) Backward(grads [][]float32, grad []float32, in [][]float32, _ []float32) {
+	p, _ := f.take(in[1:])
+	d, _ := f.take(grads[1:])
+	f.backward(grads[0], d, grad, in[0], p)
+}
+
+// forward adds the result to y.
+func (f *Affine) forward(y, x []float32, p tensors) {
+	out := len(p.b)
+	n := len(y) / out
+	in := len(x) / n
+	addRows(y, p.b)
+	kernel.Gemm(false, false, n, out, in, 1, x, in, p.w, out, 1, y, out)
+	if f.Rank == 0 {
+		return
+	}
+	r := f.Rank
+	mid := sized(&f.mid, n*r)
+	kernel.Gemm(false, true, n, r, in, 1, f.drop(x), in, p.loraA, in, 0, mid, r)
+	kernel.Gemm(false, true, n, out, r, f.Scale, mid, r, p.loraB, r, 1, y, out)
+}
+
+func (f *Affine) drop(x []float32) []float32 {
+	if !f.Noise.active() {
+		return x
+	}
+	mask, dropped := sized(&f.mask, len(x)), sized(&f.dropped, len(x))
+	f.Noise.fill(mask)
+	for i, v := range x {
+		dropped[i] = v * mask[i]
+	}
+	return dropped
+}
+
+// backward writes dx, unless nil, and those of d that are not nil. x is the input of the last forward.
+func (f *Affine) backward(dx []float32, d tensors, dy, x []float32, p tensors) {
+	out := len(p.b)
+	n := len(dy) / out
+	in := len(x) / n
+	if dx != nil {
+		kernel.Gemm(false, true, n, in, out, 1, dy, out, p.w, out, 0, dx, in)
+	}
+	if d.w != nil {
+		kernel.Gemm(true, false, in, out, n, 1, x, in, dy, out, 0, d.w, out)
+	}
+	if d.b != nil {
+		sumRows(d.b, dy)
+	}
+	if f.Rank == 0 {
+		return
+	}
+	r := f.Rank
+	if d.loraB != nil {
+		kernel.Gemm(true, false, out, r, n, f.Scale, dy, out, f.mid, r, 0, d.loraB, r)
+	}
+	dmid := sized(&f.dmid, n*r)
+	kernel.Gemm(false, false, n, r, out, f.Scale, dy, out, p.loraB, r, 0, dmid, r)
+	dropped := x
+	if f.Noise.active() {
+		dropped = f.dropped[:len(x)]
+	}
+	if d.loraA != nil {
+		kernel.Gemm(true, false, r, in, n, 1, dmid, r, dropped, in, 0, d.loraA, in)
+	}
+	switch {
+	case dx == nil:
+	case f.Noise.active():
+		back := sized(&f.dx, n*in)
+		kernel.Gemm(false, false, n, in, r, 1, dmid, r, p.loraA, in, 0, back, in)
+		for i, m := range f.mask[:n*in] {
+			dx[i] += m * back[i]
+		}
+	default:
+		kernel.Gemm(false, false, n, in, r, 1, dmid, r, p.loraA, in, 1, dx, in)
+	}
+}

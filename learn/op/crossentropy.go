@@ -1,0 +1,89 @@
+package op
+
+import (
+	"fmt"
+
+	"gorgonia.org/tensor"
+
+	"github.com/mlecs/mlecs/learn/kernel"
+)
+
+// head computes the logits h[at] wte^T of chosen positions only, and carries their gradient back.
+type head struct {
+	dim, vocab int
+
+	rows, logits, drows []float32
+}
+
+func (h *head) shape(in []tensor.Shape) (tensor.Shape, error) {
+	if len(in) != 2 || len(in[0]) != 2 || len(in[1]) != 2 || in[0][1] != in[1][1] {
+		return nil, fmt.Errorf("want hidden [n, dim] and wte [vocab, dim], got %v", in)
+	}
+	h.dim, h.vocab = in[0][1], in[1][0]
+	return tensor.Shape{1}, nil
+}
+
+func (h *head) forward(at []int32, hidden, wte []float32) []float32 {
+	m := len(at)
+	rows, logits := sized(&h.rows, m*h.dim), sized(&h.logits, m*h.vocab)
+	for i, a := range at {
+		copy(rows[i*h.dim:][:h.dim], hidden[int(a)*h.dim:])
+	}
+	kernel.Gemm(false, true, m, h.vocab, h.dim, 1, rows, h.dim, wte, h.dim, 0, logits, h.vocab)
+	return logits
+}
+
+// backward carries the gradient of the logits back to the hidden states and wte, where wanted.
+func (h *head) backward(dhidden, dwte, dlogits []float32, at []int32, wte []float32) {
+	m := len(at)
+	if dhidden != nil {
+		drows := sized(&h.drows, m*h.dim)
+		kernel.Gemm(false, false, m, h.dim, h.vocab, 1, dlogits, h.vocab, wte, h.dim, 0, drows, h.dim)
+		clear(dhidden)
+		for i, a := range at {
+			addInto(dhidden[int(a)*h.dim:][:h.dim], drows[i*h.dim:][:h.dim])
+		}
+	}
+	if dwte != nil {
+		kernel.Gemm(true, false, h.vocab, h.dim, m, 1, dlogits, h.vocab, h.rows, h.dim, 0, dwte, h.dim)
+	}
+}
+
+// CrossEntropy is the mean over the target positions of -log softmax(hidden[At] wte^T)[Target], with the head tied to wte.
+// Inputs: hidden [n, dim], wte [vocab, dim]. Output: [1], 0 without targets.
+type CrossEntropy struct {
+	At     []int32 // rows of hidden
+	Target []int32 // token ids, one per position
+	head
+}
+
+func (c *CrossEntropy) String() string { return "cross-entropy" }
+
+// Shape implements Func.
+func (c *CrossEntropy) Shape(in []tensor.Shape) (tensor.Shape, error) { return c.shape(in) }
+
+// Forward implements Func. It leaves the probabilities in the place of the logits for Backward.
+func (c *CrossEntropy) Forward(out []float32, in [][]float32) {
+	logits := c.forward(c.At, in[0], in[1])
+	var loss float64
+	for i, id := range c.Target {
+		row := logits[i*c.vocab:][:c.vocab]
+		chosen := row[id]
+		loss += softmax(row) - float64(chosen)
+	}
+	out[0] = float32(loss / float64(max(1, len(c.Target))))
+}
+
+// Backward implements Func.
+func (c *CrossEntropy) Backward(grads [][]float32, grad []float32, in [][]float32, _ []float32) {
+	probs := c.logits[:len(c.At)*c.vocab]
+	g := grad[0] / float32(max(1, len(c.Target)))
+	for i, id := range c.Target {
+		row := probs[i*c.vocab:][:c.vocab]
+		row[id]--
+		for j := range row {
+			row[j] *= g
+		}
+	}
+	c.backward(grads[0], grads[1], probs, c.At, in[1])
+}

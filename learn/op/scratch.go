@@ -1,0 +1,65 @@
+package op
+
+import (
+	"fmt"
+
+	"gorgonia.org/tensor"
+)
+
+// sized gives n floats of *buf, growing it if needed. The contents are whatever was there.
+func sized(buf *[]float32, n int) []float32 {
+	if cap(*buf) < n {
+		*buf = make([]float32, n)
+	}
+	return (*buf)[:n]
+}
+
+// Scratch is memory that backward passes of one graph share, because they run one after another.
+type Scratch struct{ slots [4][]float32 }
+
+func (s *Scratch) slot(i, n int) []float32 { return sized(&s.slots[i], n) }
+
+// addRows adds b to every row of y.
+func addRows(y, b []float32) {
+	for len(y) > 0 {
+		row := y[:len(b)]
+		for i, v := range b {
+			row[i] += v
+		}
+		y = y[len(b):]
+	}
+}
+
+// sumRows writes the sum over the rows of x, each as long as dst, to dst.
+func sumRows(dst, x []float32) {
+	clear(dst)
+	addInto(dst, x)
+}
+
+// addInto adds every row of x to dst.
+func addInto(dst, x []float32) {
+	for len(x) > 0 {
+		row := x[:len(dst)]
+		for i, v := range row {
+			dst[i] += v
+		}
+		x = x[len(dst):]
+	}
+}
+
+// want checks the shapes of inputs by name. A negative dimension matches any.
+func want(in []tensor.Shape, names []string, shapes ...tensor.Shape) error {
+	if len(in) != len(shapes) {
+		return fmt.Errorf("has %d inputs, want %d (%v)", len(in), len(shapes), names)
+	}
+	for i, s := range shapes {
+		ok := len(s) == len(in[i])
+		for j := 0; ok && j < len(s); j++ {
+			ok = s[j] < 0 || s[j] == in[i][j]
+		}
+		if !ok {
+			return fmt.Errorf("%s has shape %v, want %v", names[i], in[i], s)
+		}
+	}
+	return nil
+}
