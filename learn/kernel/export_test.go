@@ -14,7 +14,7 @@ func UseKernel(name string) (restore func()) {
 	old := active
 	for _, t := range available() {
 		if t.name == name {
-			active = t
+			active = &t
 			return func() { active = old }
 		}
 	}

@@ -7,6 +7,8 @@ type tiles struct {
 	isa        isa
 }
 
+// isa is an instruction set. A tile function is chosen by a switch and not by a function value, so that its arguments
+// may live on the stack.
 type isa int
 
 const (
@@ -15,16 +17,7 @@ const (
 	isaAVX512
 )
 
-var portable = &tiles{name: "portable", rows: 4, cols: 4, isa: isaPortable}
+var portable = tiles{name: "portable", rows: 4, cols: 4, isa: isaPortable}
 
-// active is the micro-kernel in use; tests change it.
-var active = portable
-
-// run computes C = alpha*A*B + beta*C for one tile of C of rows x cols. The element (i, p) of A is a[i*arow + p*acol]; row
-// p of B begins at b[p*brow] and has t.cols elements.
-func (t *tiles) run(rows, cols, k int, alpha float32, a []float32, arow, acol int, b []float32, brow int, beta float32, c []float32, ldc int) {
-	tilePortable(rows, cols, k, alpha, a, arow, acol, b, brow, beta, c, ldc)
-}
-
-// available lists the micro-kernels that this machine can run, best first.
-func available() []*tiles { return []*tiles{portable} }
+// active is the micro-kernel in use, the best that this machine can run; tests change it.
+var active = &available()[0]
