@@ -1,0 +1,148 @@
+package p2p
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/ipfs/go-cid"
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/mlecs/mlecs/storage"
+	"github.com/mlecs/mlecs/storage/record"
+)
+
+// ErrClosed is returned by calls on a Network that has been closed.
+var ErrClosed = errors.New("network is closed")
+
+// errConflict marks a second record under a sequence number: its author is at fault, not the peer that forwarded it.
+var errConflict = errors.New("author has signed another record with the same sequence number")
+
+// acceptEnvelope opens what a peer sent and accepts it. What breaks a rule is counted and logged.
+func (n *Network) acceptEnvelope(envelope []byte, from peer.ID) (s *record.Signed, added bool, err error) {
+	s, err = record.Open(envelope)
+	if err != nil {
+		err = refusal(err.Error())
+		n.reject(from, cid.Undef, "", err)
+		return nil, false, err
+	}
+	added, err = n.accept(s, from)
+	return s, added, err
+}
+
+// accept is the one way into the store for every record, whoever brings it: it checks that s may exist in this federation, stores it
+// durably, and then tells the roster and the subscribers, in one order for all. A record already stored is no error.
+//
+// Errors: a refusal if a rule is broken, errConflict, errUnknownAuthor or errUnknownIssuer if a sync must come first, ErrClosed,
+// or one of the store.
+func (n *Network) accept(s *record.Signed, from peer.ID) (added bool, err error) {
+	n.acceptMu.Lock()
+	defer n.acceptMu.Unlock()
+	if n.closed {
+		return false, ErrClosed
+	}
+	if n.store.HasRecord(s.CID) {
+		// Invites and certificates may have been written into the store by other parts of this process.
+		return false, n.learn(s)
+	}
+	if err := n.admissible(s); err != nil {
+		var r refusal
+		if errors.As(err, &r) || errors.Is(err, errConflict) {
+			n.reject(from, s.CID, s.Kind, err)
+		}
+		return false, err
+	}
+	if added, err = n.store.PutRecord(s); err != nil {
+		return false, fmt.Errorf("store %s record %s: %w", s.Kind, s.CID, err)
+	}
+	if err := n.learn(s); err != nil {
+		return added, err
+	}
+	if added {
+		n.sources.note(s, from)
+		for f := range n.feeds {
+			f.push(s)
+		}
+	}
+	return added, nil
+}
+
+// admissible checks everything about s that record.Open cannot: federation, author's right to the kind, and sequence.
+func (n *Network) admissible(s *record.Signed) error {
+	if s.Kind == record.KindFederation {
+		if !s.CID.Equals(n.federation) {
+			return refusal("genesis of another federation")
+		}
+		return nil
+	}
+	if !s.Federation.Equals(n.federation) {
+		return refusal("record belongs to another federation")
+	}
+	if err := n.authorised(s); err != nil {
+		return err
+	}
+	for other, err := range n.store.ByAuthor(s.Author, storage.Range{From: s.Seq, To: s.Seq}) {
+		if err != nil {
+			return fmt.Errorf("look for records of %s: %w", s.Author, err)
+		}
+		if !other.CID.Equals(s.CID) && !n.sharesInvite(s, other) {
+			return fmt.Errorf("%w: %d, %s", errConflict, s.Seq, other.CID)
+		}
+	}
+	return nil
+}
+
+func (n *Network) authorised(s *record.Signed) error {
+	known := s.Version == record.Version
+	switch {
+	case known && s.Kind == record.KindCertificate:
+		return n.roster.check(s)
+	case known && s.Kind == record.KindRevocation:
+		if s.Author != n.roster.founder {
+			return refusal("revocation is not signed by the federation's founder")
+		}
+		return nil
+	case s.Author == n.roster.founder && s.Kind != record.KindDelta && s.Kind != record.KindAggregate:
+		return nil // a kind or version newer than this program
+	default:
+		return n.roster.authorise(s.Author, s.Kind, time.UnixMilli(s.Created))
+	}
+}
+
+// sharesInvite tells whether both are certificates of one invite. An invite used twice is no forgery by a member: every node must
+// see both to agree on which one stands.
+func (n *Network) sharesInvite(a, b *record.Signed) bool {
+	return a.Kind == record.KindCertificate && b.Kind == record.KindCertificate &&
+		a.Author != n.roster.founder && slices.EqualFunc(a.Parents, b.Parents, cid.Cid.Equals)
+}
+
+// learn brings a stored record to the roster's knowledge.
+func (n *Network) learn(s *record.Signed) error {
+	if s.Version != record.Version {
+		return nil
+	}
+	var err error
+	switch s.Kind {
+	case record.KindCertificate:
+		err = n.roster.add(s)
+	case record.KindRevocation:
+		err = n.roster.revoke(s)
+	default:
+		return nil
+	}
+	n.sweepSoon()
+	if err != nil {
+		return fmt.Errorf("take %s %s: %w", s.Kind, s.CID, err)
+	}
+	return nil
+}
+
+// reject counts and logs a record that broke a rule.
+func (n *Network) reject(from peer.ID, id cid.Cid, kind record.Kind, err error) {
+	if from == n.id {
+		return
+	}
+	n.rejectedRecords.Add(1)
+	n.log.Warn("record rejected", "peer", from, "record", id, "kind", string(kind), "reason", err)
+}

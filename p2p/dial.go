@@ -1,0 +1,78 @@
+package p2p
+
+import (
+	"context"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+)
+
+const (
+	wantMembers   = 16 // dial further contacts while fewer members are connected
+	maxDials      = 4  // at a time
+	dialTimeout   = 10 * time.Second
+	dialCheck     = 250 * time.Millisecond
+	maxIntroduced = maxHelloPeers
+)
+
+// dialLoop keeps this node connected to members, as long as it knows of any to dial.
+func (n *Network) dialLoop(ctx context.Context) error {
+	ticker := time.NewTicker(dialCheck)
+	defer ticker.Stop()
+	slots := make(chan struct{}, maxDials)
+	for {
+		n.dialDue(slots)
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-ticker.C:
+		case <-n.contacts.wake:
+		}
+	}
+}
+
+func (n *Network) dialDue(slots chan struct{}) {
+	free := min(cap(slots)-len(slots), wantMembers-len(n.inReach()))
+	if free <= 0 {
+		return
+	}
+	connected := func(p peer.ID) bool { return n.host.Network().Connectedness(p) == network.Connected }
+	for _, info := range n.contacts.take(free, connected) {
+		slots <- struct{}{} // never blocks: only this goroutine fills slots
+		n.task(func(ctx context.Context) {
+			defer func() { <-slots }()
+			n.dial(ctx, info)
+		})
+	}
+}
+
+func (n *Network) dial(ctx context.Context, info peer.AddrInfo) {
+	defer n.contacts.dialled(info.ID)
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	// Direct dials ignore libp2p's own back-off of failed addresses, which would keep a restarted neighbour away for longer than contacts do.
+	if err := n.host.Connect(network.WithForceDirectDial(ctx, "contact"), info); err != nil {
+		n.log.Debug("peer not reached", "peer", info.ID, "addrs", info.Addrs, "err", err)
+	}
+}
+
+// introductions are addresses of members connected here, for a member that has just arrived.
+func (n *Network) introductions(to peer.ID) []introduction {
+	var list []introduction
+	for _, p := range n.inReach() {
+		if p == to || len(list) == maxIntroduced {
+			continue
+		}
+		var addrs []string
+		for _, a := range n.host.Peerstore().Addrs(p) {
+			if checkTransport(a) == nil && len(addrs) < maxHelloAddrs {
+				addrs = append(addrs, a.String())
+			}
+		}
+		if len(addrs) > 0 {
+			list = append(list, introduction{ID: p, Addrs: addrs})
+		}
+	}
+	return list
+}

@@ -1,0 +1,327 @@
+package p2p
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/ipfs/go-cid"
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/mlecs/mlecs/storage"
+	"github.com/mlecs/mlecs/storage/record"
+)
+
+// refusal is why a peer is turned away. The text is told to that peer, so it must say nothing but what the peer's own proof says.
+type refusal string
+
+func (r refusal) Error() string { return string(r) }
+
+// errUnknownIssuer marks a certificate whose parent has not been seen here yet, and errUnknownAuthor any other record whose author's
+// certificate has not: not wrong, but not acceptable before a sync.
+var (
+	errUnknownIssuer = errors.New("the invite that issued this certificate is not known here yet")
+	errUnknownAuthor = errors.New("author holds no certificate known here")
+)
+
+// maxChain is the longest certificate chain: the founder's certificate of an invite, and the invite's of a member.
+const maxChain = 2
+
+// certificate is one whose signature chain reaches the founder; whether it stands at some time is another question.
+type certificate struct {
+	signed *record.Signed
+	body   *record.Certificate
+	invite *certificate // nil if the founder signed it
+}
+
+func (c *certificate) expires() time.Time { return time.Unix(c.body.Expires, 0) }
+
+// chain gives the records from the founder's to c.
+func (c *certificate) chain() []*record.Signed {
+	if c.invite == nil {
+		return []*record.Signed{c.signed}
+	}
+	return append(c.invite.chain(), c.signed)
+}
+
+// roster is who is, and was, a member. Nothing leaves it: records of former members must stay verifiable.
+type roster struct {
+	federation cid.Cid
+	founder    peer.ID
+	now        func() time.Time
+
+	mu        sync.RWMutex
+	known     map[cid.Cid]*certificate
+	bySubject map[peer.ID][]*certificate // members' certificates only, in order of arrival
+	taken     map[cid.Cid]*certificate   // by invite: the member certificate that stands, lowest CID of those seen
+	revoked   map[cid.Cid]time.Time      // by certificate: the earliest revocation
+}
+
+func newRoster(genesis *record.Signed, now func() time.Time) (*roster, error) {
+	body, err := record.BodyAs[record.Federation](genesis)
+	if err != nil {
+		return nil, fmt.Errorf("read genesis: %w", err)
+	}
+	if genesis.Author != body.Founder {
+		return nil, fmt.Errorf("genesis %s is signed by %s and names %s as founder", genesis.CID, genesis.Author, body.Founder)
+	}
+	return &roster{
+		federation: genesis.CID,
+		founder:    body.Founder,
+		now:        now,
+		known:      make(map[cid.Cid]*certificate),
+		bySubject:  make(map[peer.ID][]*certificate),
+		taken:      make(map[cid.Cid]*certificate),
+		revoked:    make(map[cid.Cid]time.Time),
+	}, nil
+}
+
+// load takes the certificates and revocations in the store. One that does not fit is left out with a warning: the store can be older than
+// a rule.
+func (r *roster) load(store *storage.Store, log *slog.Logger) error {
+	for s, err := range store.Records(record.KindRevocation) {
+		if err != nil {
+			return fmt.Errorf("read revocations: %w", err)
+		}
+		if err := r.revoke(s); err != nil {
+			log.Warn("stored revocation left out", "record", s.CID, "reason", err)
+		}
+	}
+	var waiting []*record.Signed // for an invite stored after them
+	for s, err := range store.Records(record.KindCertificate) {
+		if err != nil {
+			return fmt.Errorf("read certificates: %w", err)
+		}
+		if s.Author != r.founder {
+			waiting = append(waiting, s)
+			continue
+		}
+		if err := r.add(s); err != nil {
+			log.Warn("stored certificate left out", "record", s.CID, "reason", err)
+		}
+	}
+	for _, s := range waiting {
+		if err := r.add(s); err != nil {
+			log.Warn("stored certificate left out", "record", s.CID, "reason", err)
+		}
+	}
+	return nil
+}
+
+// parse checks that s is a certificate of this federation whose chain reaches the founder; issuer finds the invite it builds on.
+// Expiry and revocation are not looked at.
+func (r *roster) parse(s *record.Signed, issuer func(cid.Cid) *certificate) (*certificate, error) {
+	if !s.Federation.Equals(r.federation) {
+		return nil, refusal("certificate belongs to another federation")
+	}
+	body, err := record.BodyAs[record.Certificate](s)
+	if err != nil {
+		return nil, refusal("certificate cannot be read: " + err.Error())
+	}
+	c := &certificate{signed: s, body: body}
+	if s.Author == r.founder {
+		return c, nil
+	}
+	if len(s.Parents) != 1 {
+		return nil, refusal("certificate is not signed by the federation's founder")
+	}
+	c.invite = issuer(s.Parents[0])
+	if c.invite == nil {
+		return nil, errUnknownIssuer
+	}
+	from := c.invite.body
+	switch {
+	case !from.Invite || from.Subject != s.Author:
+		return nil, refusal("certificate is not signed by the invite it names")
+	case s.Seq != 1:
+		return nil, refusal("an invite signs one certificate, with sequence number 1")
+	case body.Invite:
+		return nil, refusal("an invite cannot issue further invites")
+	case body.Role != from.Role:
+		return nil, refusal(fmt.Sprintf("certificate claims role %s, the invite is for %s", body.Role, from.Role))
+	case body.Expires > from.Expires:
+		return nil, refusal("certificate outlives its invite")
+	}
+	return c, nil
+}
+
+// verify checks the chain that subject presents, founder's certificate first, as of now. It stores nothing.
+func (r *roster) verify(chain []*record.Signed, subject peer.ID) (*certificate, error) {
+	if len(chain) == 0 {
+		return nil, refusal("no certificate presented")
+	}
+	if len(chain) > maxChain {
+		return nil, refusal(fmt.Sprintf("certificate chain of %d records, at most %d are allowed", len(chain), maxChain))
+	}
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	var last *certificate
+	for _, s := range chain {
+		c, err := r.parse(s, func(id cid.Cid) *certificate {
+			if last != nil && last.signed.CID.Equals(id) {
+				return last
+			}
+			return nil // a chain presented must be whole
+		})
+		if errors.Is(err, errUnknownIssuer) {
+			return nil, refusal("certificate is not signed by the federation's founder")
+		}
+		if err != nil {
+			return nil, err
+		}
+		last = c
+	}
+	if last.body.Invite || last.body.Subject != subject {
+		return nil, refusal("certificate is for another peer")
+	}
+	return last, r.stands(last)
+}
+
+// stands tells why c is no membership at this moment, or nil. Callers hold mu.
+func (r *roster) stands(c *certificate) error {
+	for link := c; link != nil; link = link.invite {
+		if at, ok := r.revoked[link.signed.CID]; ok {
+			return refusal("certificate revoked on " + at.UTC().Format(time.RFC3339))
+		}
+		if !r.now().Before(link.expires()) {
+			return refusal("certificate expired on " + link.expires().UTC().Format(time.RFC3339))
+		}
+	}
+	if c.invite != nil {
+		if first := r.taken[c.invite.signed.CID]; first != nil && first.body.Subject != c.body.Subject && !lower(c, first) {
+			return refusal("invite was already used by another peer")
+		}
+	}
+	return nil
+}
+
+func lower(a, b *certificate) bool {
+	return bytes.Compare(a.signed.CID.Bytes(), b.signed.CID.Bytes()) < 0
+}
+
+// check tells whether add would take the certificate s.
+func (r *roster) check(s *record.Signed) error {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	_, err := r.parse(s, func(id cid.Cid) *certificate { return r.known[id] })
+	return err
+}
+
+// add takes a certificate, current or not; taking it twice is fine.
+func (r *roster) add(s *record.Signed) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.known[s.CID] != nil {
+		return nil
+	}
+	c, err := r.parse(s, func(id cid.Cid) *certificate { return r.known[id] })
+	if err != nil {
+		return err
+	}
+	r.known[s.CID] = c
+	if c.body.Invite {
+		return nil
+	}
+	r.bySubject[c.body.Subject] = append(r.bySubject[c.body.Subject], c)
+	if c.invite != nil {
+		if first := r.taken[c.invite.signed.CID]; first == nil || lower(c, first) {
+			r.taken[c.invite.signed.CID] = c
+		}
+	}
+	return nil
+}
+
+// revoke takes a revocation by the founder; the certificate need not be known yet.
+func (r *roster) revoke(s *record.Signed) error {
+	if s.Author != r.founder {
+		return refusal("revocation is not signed by the federation's founder")
+	}
+	body, err := record.BodyAs[record.Revocation](s)
+	if err != nil {
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	at := time.UnixMilli(s.Created)
+	if before, ok := r.revoked[body.Certificate]; !ok || at.Before(before) {
+		r.revoked[body.Certificate] = at
+	}
+	return nil
+}
+
+// member gives p's certificate that stands now and ends last; without one, err says why the newest does not stand.
+func (r *roster) member(p peer.ID) (*certificate, error) {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	var best *certificate
+	err := error(refusal("no certificate presented"))
+	for _, c := range r.bySubject[p] {
+		if e := r.stands(c); e != nil {
+			err = e
+			continue
+		}
+		if best == nil || c.body.Expires > best.body.Expires || c.body.Expires == best.body.Expires && lower(c, best) {
+			best = c
+		}
+	}
+	if best == nil {
+		return nil, err
+	}
+	return best, nil
+}
+
+// members gives one certificate that stands for every member, in order of peer id.
+func (r *roster) members() []*certificate {
+	r.mu.RLock()
+	subjects := make([]peer.ID, 0, len(r.bySubject))
+	for p := range r.bySubject {
+		subjects = append(subjects, p)
+	}
+	r.mu.RUnlock()
+	slices.Sort(subjects)
+	certs := make([]*certificate, 0, len(subjects))
+	for _, p := range subjects {
+		if c, err := r.member(p); err == nil {
+			certs = append(certs, c)
+		}
+	}
+	return certs
+}
+
+// authorise tells whether author may have written a record of kind at a time: some certificate of it must have stood then and have the
+// role. It looks at the time of writing, not at now, because a node that syncs late must accept what the others accepted.
+func (r *roster) authorise(author peer.ID, kind record.Kind, created time.Time) error {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	certs := r.bySubject[author]
+	if len(certs) == 0 {
+		return errUnknownAuthor
+	}
+	var err error
+	for _, c := range certs {
+		if err = r.stood(c, created); err != nil {
+			continue
+		}
+		if kind != record.KindAggregate || c.body.Role == record.RoleSuper {
+			return nil
+		}
+		err = refusal(fmt.Sprintf("role %s may not publish records of kind %s", c.body.Role, kind))
+	}
+	return err
+}
+
+func (r *roster) stood(c *certificate, at time.Time) error {
+	for link := c; link != nil; link = link.invite {
+		if end, ok := r.revoked[link.signed.CID]; ok && !at.Before(end) {
+			return refusal("record was written after its author's certificate was revoked")
+		}
+		if !at.Before(link.expires()) {
+			return refusal("record was written after its author's certificate had expired")
+		}
+	}
+	return nil
+}

@@ -1,0 +1,360 @@
+package p2p
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/ipfs/go-cid"
+	"github.com/libp2p/go-libp2p/core/crypto"
+	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	ma "github.com/multiformats/go-multiaddr"
+	"github.com/thejerf/suture/v4"
+
+	"github.com/mlecs/mlecs/storage"
+	"github.com/mlecs/mlecs/storage/record"
+)
+
+// Deps are what a Network stands on.
+type Deps struct {
+	Key        crypto.PrivKey   // identity, Ed25519
+	Store      *storage.Store   // stays open until Serve or Close has returned
+	Federation cid.Cid          // genesis CID; the genesis record is in Store (Join puts it there)
+	Proof      []*record.Signed // this peer's certificate chain, founder's first; nil: the best one in Store
+	Log        *slog.Logger     // nil: discarded
+}
+
+// Network is this node's place in the federation. Safe for concurrent use.
+type Network struct {
+	id         peer.ID
+	key        crypto.PrivKey
+	store      *storage.Store
+	log        *slog.Logger
+	now        func() time.Time
+	federation cid.Cid
+	genesis    *record.Signed
+	mdns       bool
+
+	roster   *roster
+	gate     *gate
+	host     host.Host
+	gated    *gatedHost
+	meter    *meter
+	contacts *contacts
+	sources  *sources
+	upkeep   upkeep
+	blobs    *blobService
+	sync     *syncService
+
+	acceptMu sync.Mutex // one record at a time; guards the next two
+	feeds    map[*feed]struct{}
+	closed   bool
+
+	rejectedRecords, rejectedBlobs, refusedPeers atomic.Int64
+
+	gossip  atomic.Pointer[gossip] // set while serving
+	serving atomic.Bool
+
+	ctx    context.Context // ends with Close
+	cancel context.CancelFunc
+	taskMu sync.Mutex
+	tasks  sync.WaitGroup // goroutines that serve single peers
+}
+
+// New opens the host (listening) but talks to nobody until Serve. It fails if the configuration is invalid, the genesis is not in
+// the store, or the proof does not make this peer a member as of now.
+func New(cfg Config, deps Deps) (*Network, error) {
+	listen, announce, bootstrap, err := cfg.parse()
+	if err != nil {
+		return nil, err
+	}
+	n := &Network{
+		key:        deps.Key,
+		store:      deps.Store,
+		log:        deps.Log,
+		now:        time.Now,
+		federation: deps.Federation,
+		mdns:       cfg.MDNS,
+		meter:      newMeter(),
+		sources:    newSources(),
+		upkeep:     newUpkeep(),
+		feeds:      make(map[*feed]struct{}),
+	}
+	if n.log == nil {
+		n.log = slog.New(slog.DiscardHandler)
+	}
+	if n.id, err = peer.IDFromPrivateKey(deps.Key); err != nil {
+		return nil, fmt.Errorf("identity key: %w", err)
+	}
+	if err := n.enrol(deps.Proof); err != nil {
+		return nil, err
+	}
+	if n.contacts, err = loadContacts(n.id, n.store, bootstrap, n.log, n.now); err != nil {
+		return nil, err
+	}
+	if n.host, err = newHost(deps.Key, listen, announce, n.meter); err != nil {
+		return nil, err
+	}
+	n.gate = newGate(n.now)
+	if n.gated, err = newGatedHost(n.host, n.gate); err != nil {
+		n.host.Close()
+		return nil, err
+	}
+	n.blobs = newBlobService(blobConfig{
+		host: n.host, store: n.store, allow: n.mayRead, members: n.nearest, reject: n.badBlob, log: n.log,
+	})
+	n.sync = newSyncService(syncConfig{
+		host: n.host, store: n.store, member: n.gate.proved, accept: n.acceptSynced, log: n.log,
+	})
+	n.ctx, n.cancel = context.WithCancel(context.Background())
+	n.host.Network().Notify(&network.NotifyBundle{ConnectedF: n.connected, DisconnectedF: n.disconnected})
+	return n, nil
+}
+
+// enrol reads genesis, certificates and revocations from the store, adds proof, and checks that this node is a member.
+func (n *Network) enrol(proof []*record.Signed) error {
+	genesis, err := n.store.Record(n.federation)
+	if errors.Is(err, storage.ErrNotFound) {
+		return fmt.Errorf("genesis of federation %s is not in this home: join it first with `mlecs join TOKEN`: %w", n.federation, err)
+	}
+	if err != nil {
+		return fmt.Errorf("read genesis of federation %s: %w", n.federation, err)
+	}
+	n.genesis = genesis
+	if n.roster, err = newRoster(genesis, n.now); err != nil {
+		return err
+	}
+	if len(proof) > 0 {
+		if _, err := n.roster.verify(proof, n.id); err != nil {
+			return fmt.Errorf("this node's certificate: %w; ask the federation's founder for a new invite", err)
+		}
+	}
+	for _, s := range proof {
+		if _, err := n.store.PutRecord(s); err != nil {
+			return fmt.Errorf("store own certificate: %w", err)
+		}
+	}
+	if err := n.roster.load(n.store, n.log); err != nil {
+		return err
+	}
+	if _, err := n.roster.member(n.id); err != nil {
+		return fmt.Errorf("this node (%s) is no member of federation %s: %w; ask its founder for an invite", n.id, n.federation, err)
+	}
+	return nil
+}
+
+// Serve runs discovery, gossip and sync until ctx ends, then closes the host and returns nil. It can be called once.
+func (n *Network) Serve(ctx context.Context) error {
+	if !n.serving.CompareAndSwap(false, true) {
+		return errors.New("p2p: Serve was called before")
+	}
+	defer n.Close()
+	if n.ctx.Err() != nil {
+		return ErrClosed
+	}
+	g, err := startGossip(n.ctx, n)
+	if err != nil {
+		return fmt.Errorf("start gossip: %w", err)
+	}
+	n.gossip.Store(g)
+	n.blobs.start()
+	n.sync.start()
+	defer n.blobs.close()
+	defer n.sync.close()
+	n.host.SetStreamHandler(helloProtocol, n.answerHello)
+
+	supervisor := suture.New("p2p", suture.Spec{EventHook: func(e suture.Event) {
+		n.log.Error("network service failed", "event", e.String())
+	}})
+	supervisor.Add(service{"sweep", n.sweepLoop})
+	supervisor.Add(service{"tend", n.tendLoop})
+	supervisor.Add(service{"dial", n.dialLoop})
+	supervisor.Add(service{"reconcile", n.reconcileLoop})
+	if n.mdns {
+		supervisor.Add(service{"mdns", n.serveMDNS})
+	}
+	n.log.Info("network up", "peer", n.id, "addrs", n.Addrs(), "federation", n.federation)
+	err = supervisor.Serve(ctx)
+	if ctx.Err() != nil {
+		return nil
+	}
+	return fmt.Errorf("network services: %w", err)
+}
+
+// Close ends everything at once and waits for it; needed only if Serve is never called. Later calls do nothing.
+func (n *Network) Close() error {
+	n.cancel()
+	n.taskMu.Lock() // no new tasks from here
+	n.taskMu.Unlock()
+	err := n.host.Close()
+	n.tasks.Wait()
+	n.acceptMu.Lock()
+	defer n.acceptMu.Unlock()
+	n.closed = true
+	for f := range n.feeds {
+		f.close()
+	}
+	clear(n.feeds)
+	if err != nil {
+		return fmt.Errorf("close host: %w", err)
+	}
+	return nil
+}
+
+// service is a loop under supervision: it ends with its context, and is started again if it fails before.
+type service struct {
+	name string
+	run  func(context.Context) error
+}
+
+func (s service) Serve(ctx context.Context) error { return s.run(ctx) }
+func (s service) String() string                  { return s.name }
+
+// task runs f in a goroutine that Close waits for.
+func (n *Network) task(f func(ctx context.Context)) {
+	n.taskMu.Lock()
+	defer n.taskMu.Unlock()
+	if n.ctx.Err() == nil {
+		n.tasks.Go(func() { f(n.ctx) })
+	}
+}
+
+// connected is called by libp2p before it accepts streams on c; it must not block.
+func (n *Network) connected(_ network.Network, c network.Conn) {
+	n.gate.connected(c.RemotePeer())
+	if c.Stat().Direction == network.DirOutbound {
+		n.task(func(ctx context.Context) { n.greet(ctx, c) })
+	}
+}
+
+func (n *Network) disconnected(_ network.Network, c network.Conn) {
+	p := c.RemotePeer()
+	if n.host.Network().Connectedness(p) != network.NotConnected {
+		return
+	}
+	if n.gate.disconnected(p) {
+		n.log.Info("member disconnected", "peer", p)
+		n.contacts.lost()
+		return
+	}
+	n.meter.forget(p)
+}
+
+// welcome begins all exchange with a peer that has proved itself and accepted this node's proof.
+func (n *Network) welcome(p peer.ID) {
+	first := n.gate.open(p)
+	n.announce(p)
+	if !first {
+		return
+	}
+	name, role := n.describe(p)
+	n.log.Info("member connected", "peer", p, "name", name, "role", role)
+	n.contacts.met(p, n.host.Peerstore().Addrs(p))
+	n.reconcileWith(p)
+	n.task(func(ctx context.Context) { n.measure(ctx, p) })
+}
+
+// refuse counts, logs and disconnects a peer that is no member.
+func (n *Network) refuse(p peer.ID, reason error) {
+	n.refusedPeers.Add(1)
+	var addr ma.Multiaddr
+	if conns := n.host.Network().ConnsToPeer(p); len(conns) > 0 {
+		addr = conns[0].RemoteMultiaddr()
+	}
+	n.log.Warn("peer refused", "peer", p, "addr", addr, "reason", reason)
+	n.host.Network().ClosePeer(p)
+}
+
+// Publish stores r and gossips it. r may be of another author, for example a revocation signed with the founder's key. Members that are not
+// reached now get it by sync, so no peer in reach is no error.
+func (n *Network) Publish(ctx context.Context, r *record.Signed) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if _, err := n.accept(r, n.id); err != nil {
+		return fmt.Errorf("publish %s record %s: %w", r.Kind, r.CID, err)
+	}
+	n.spread(r)
+	return nil
+}
+
+// spread gossips an accepted record, if gossip is up.
+func (n *Network) spread(r *record.Signed) {
+	if g := n.gossip.Load(); g != nil {
+		if err := g.publish(n.ctx, r); err != nil && n.ctx.Err() == nil {
+			n.log.Warn("record not gossiped; members will get it by sync", "record", r.CID, "err", err)
+		}
+	}
+}
+
+// Subscribe calls f, in one goroutine, in order, for every record newly accepted from now on (own ones too). cancel ends it; f may be
+// running once more while cancel returns. f may take its time: records queue up, none is dropped.
+func (n *Network) Subscribe(f func(*record.Signed)) (cancel func()) {
+	d := startFeed(f)
+	n.acceptMu.Lock()
+	defer n.acceptMu.Unlock()
+	if n.closed {
+		d.close()
+	} else {
+		n.feeds[d] = struct{}{}
+	}
+	return func() {
+		n.acceptMu.Lock()
+		defer n.acceptMu.Unlock()
+		delete(n.feeds, d)
+		d.close()
+	}
+}
+
+// Genesis returns the federation's genesis body.
+func (n *Network) Genesis() (*record.Federation, error) {
+	return record.BodyAs[record.Federation](n.genesis)
+}
+
+// ID is this node's peer id.
+func (n *Network) ID() peer.ID { return n.id }
+
+// Addrs are the addresses that others can dial, full multiaddrs with /p2p/ID.
+func (n *Network) Addrs() []string {
+	addrs := n.host.Addrs()
+	texts := make([]string, 0, len(addrs))
+	for _, a := range addrs {
+		texts = append(texts, a.String()+"/p2p/"+n.id.String())
+	}
+	return texts
+}
+
+// proof is the best certificate chain of this node: a renewed one replaces the one it started with.
+func (n *Network) proof() []*record.Signed {
+	c, err := n.roster.member(n.id)
+	if err != nil {
+		return nil
+	}
+	return c.chain()
+}
+
+// Traffic counts what went over the wire and what was refused.
+func (n *Network) Traffic() Traffic {
+	total := n.meter.GetBandwidthTotals()
+	t := Traffic{
+		Sent:            total.TotalOut,
+		Received:        total.TotalIn,
+		ByProtocol:      make(map[string][2]int64),
+		RejectedRecords: n.rejectedRecords.Load(),
+		RejectedBlobs:   n.rejectedBlobs.Load(),
+		RefusedPeers:    n.refusedPeers.Load(),
+	}
+	for proto, s := range n.meter.GetBandwidthByProtocol() {
+		if proto == "" {
+			proto = "negotiation"
+		}
+		t.ByProtocol[string(proto)] = [2]int64{s.TotalOut, s.TotalIn}
+	}
+	return t
+}

@@ -1,0 +1,94 @@
+package p2p
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/p2p/protocol/ping"
+)
+
+const (
+	sweepEvery  = 250 * time.Millisecond
+	tendEvery   = 5 * time.Second
+	pingTimeout = 3 * time.Second
+)
+
+// upkeep is what wakes the loops that look after connections before their time.
+type upkeep struct {
+	sweep chan struct{}
+	ask   chan peer.ID // members to reconcile with
+}
+
+func newUpkeep() upkeep {
+	return upkeep{sweep: make(chan struct{}, 1), ask: make(chan peer.ID, 64)}
+}
+
+func (n *Network) sweepSoon() {
+	select {
+	case n.upkeep.sweep <- struct{}{}:
+	default:
+	}
+}
+
+// sweepLoop disconnects whoever has no right to be connected: peers that stay silent, and members whose certificate has ended.
+func (n *Network) sweepLoop(ctx context.Context) error {
+	ticker := time.NewTicker(sweepEvery)
+	defer ticker.Stop()
+	warned := false
+	for {
+		n.sweep()
+		if _, err := n.roster.member(n.id); err != nil && !warned {
+			warned = true
+			n.log.Error("this node is no longer a member; ask the federation's founder for a new invite", "reason", err)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-ticker.C:
+		case <-n.upkeep.sweep:
+		}
+	}
+}
+
+func (n *Network) sweep() {
+	for p, a := range n.gate.snapshot() {
+		switch {
+		case a.proved:
+			if _, err := n.roster.member(p); err != nil {
+				n.refuse(p, err)
+			}
+		case n.now().Sub(a.since) >= helloDeadline:
+			n.refuse(p, fmt.Errorf("membership not proved within %s", helloDeadline))
+		}
+	}
+}
+
+// tendLoop looks after the members connected: it keeps their addresses, measures round trips, and announces them to gossip again, which has an
+// effect only where gossip has given up on a peer after streams had failed several times.
+func (n *Network) tendLoop(ctx context.Context) error {
+	ticker := time.NewTicker(tendEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-ticker.C:
+		}
+		for _, p := range n.inReach() {
+			n.announce(p)
+			n.contacts.met(p, n.host.Peerstore().Addrs(p))
+			n.task(func(ctx context.Context) { n.measure(ctx, p) })
+		}
+	}
+}
+
+func (n *Network) measure(ctx context.Context, p peer.ID) {
+	ctx, cancel := context.WithTimeout(ctx, pingTimeout)
+	defer cancel()
+	if result, ok := <-ping.Ping(network.WithNoDial(ctx, "ping"), n.host, p); ok && result.Error == nil {
+		n.gate.setRTT(p, result.RTT)
+	}
+}
