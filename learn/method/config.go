@@ -1,0 +1,115 @@
+package method
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/mlecs/mlecs/learn/model"
+)
+
+// Config is the method's hyper-parameters; stored in the genesis. The zero value is not valid: start from Default.
+type Config struct {
+	Spec        model.Spec `json:"spec" cbor:"spec"` // Modalities left empty: each node fills in its own
+	CCLSteps    int        `json:"ccl_steps"`        // edge steps a round on public rows
+	AMTSteps    int        `json:"amt_steps"`        // edge steps a round on private rows
+	CloudSteps  int        `json:"cloud_steps"`      // super-peer steps a round on public rows (per model: small and large)
+	Batch       int        `json:"batch"`            // rows a step; fewer if a node has fewer
+	LR          float64    `json:"lr"`               // AdamW learning rate
+	Decay       float64    `json:"decay"`            // AdamW weight decay
+	Clip        float64    `json:"clip"`             // global gradient norm; 0: none
+	Contrast    string     `json:"contrast"`         // "similarity" or "gram"
+	Tau         float64    `json:"tau"`              // temperature of gram
+	Lambda      float64    `json:"lambda"`           // weight of CCL
+	SoftWeight  float64    `json:"soft_weight"`      // weight of soft targets
+	SoftK       int        `json:"soft_k"`           // top-k of soft targets
+	KD          float64    `json:"kd"`               // weight of SE-CCL's distillation, both ways
+	ProxyWeight float64    `json:"proxy_weight"`     // the cloud's own part in MMA: it counts as ProxyWeight x public rows
+	Transfer    bool       `json:"transfer"`         // the large model takes over aggregated components of equal signature (its encoders)
+	MaxTokens   int        `json:"max_tokens"`       // of an answer, end-of-text included
+	Seed        uint64     `json:"seed"`             // federation seed; nodes derive theirs from it and their stream name
+}
+
+// Default is the setting S3 of the design, sized so that a round takes seconds on two cores.
+func Default() Config {
+	return Config{
+		Spec: model.Spec{
+			Width: 16, Projection: 64, Fused: 256, Prompt: 8,
+			Rank: 8, Alpha: 16, Dropout: 0.1, LoRADrop: 0.05,
+			Targets: []string{"attn.c_attn", "attn.c_proj"},
+		},
+		CCLSteps: 30, AMTSteps: 40, CloudSteps: 60,
+		Batch: 16, LR: 2e-3, Decay: 0.01, Clip: 1,
+		Contrast: "similarity", Tau: 0.07, Lambda: 2,
+		SoftWeight: 1, SoftK: 8, KD: 0.5,
+		ProxyWeight: 1, Transfer: true,
+		MaxTokens: 16, Seed: 1,
+	}
+}
+
+// DefaultShare is the share policy by which small federations gain most (docs: learning): every kind of component is averaged over the
+// nodes that have it. The paper's is "lora" alone.
+func DefaultShare() []string { return []string{"lora", "encoder", "connector"} }
+
+// Validate names the first field that is out of range, with its range.
+func (c Config) Validate() error {
+	ints := []struct {
+		name      string
+		value     int
+		low, high int
+	}{
+		{"ccl_steps", c.CCLSteps, 0, 1e6},
+		{"amt_steps", c.AMTSteps, 1, 1e6},
+		{"cloud_steps", c.CloudSteps, 1, 1e6},
+		{"batch", c.Batch, 2, 4096},
+		{"soft_k", c.SoftK, 1, 1024},
+		{"max_tokens", c.MaxTokens, 2, 4096},
+		{"spec.width", c.Spec.Width, 1, 4096},
+		{"spec.projection", c.Spec.Projection, 1, 1 << 14},
+		{"spec.fused", c.Spec.Fused, 1, 1 << 14},
+		{"spec.prompt", c.Spec.Prompt, 1, 1024},
+		{"spec.rank", c.Spec.Rank, 1, 1024},
+	}
+	for _, f := range ints {
+		if f.value < f.low || f.value > f.high {
+			return fmt.Errorf("method: %s is %d; it must be %d to %d", f.name, f.value, f.low, f.high)
+		}
+	}
+	floats := []struct {
+		name      string
+		value     float64
+		low, high float64
+	}{
+		{"lr", c.LR, math.SmallestNonzeroFloat64, 1},
+		{"decay", c.Decay, 0, 1},
+		{"clip", c.Clip, 0, 1e6},
+		{"tau", c.Tau, 1e-3, 10},
+		{"lambda", c.Lambda, 0, 1e3},
+		{"soft_weight", c.SoftWeight, 0, 1e3},
+		{"kd", c.KD, 0, 1e3},
+		{"proxy_weight", c.ProxyWeight, 0, 1e3},
+		{"spec.alpha", c.Spec.Alpha, math.SmallestNonzeroFloat64, 1e4},
+		{"spec.dropout", c.Spec.Dropout, 0, 0.9},
+		{"spec.lora_dropout", c.Spec.LoRADrop, 0, 0.9},
+	}
+	for _, f := range floats {
+		if !(f.value >= f.low && f.value <= f.high) {
+			return fmt.Errorf("method: %s is %v; it must be %.3g to %.3g", f.name, f.value, f.low, f.high)
+		}
+	}
+	if c.Contrast != "similarity" && c.Contrast != "gram" {
+		return fmt.Errorf(`method: contrast is %q; it must be "similarity" or "gram"`, c.Contrast)
+	}
+	return nil
+}
+
+// spec is the structure of a node with these modalities.
+func (c Config) spec(modalities []model.Modality) model.Spec {
+	s := c.Spec
+	s.Modalities = modalities
+	return s
+}
+
+// objective has everything but the weights of the parts of the loss.
+func (c Config) objective() model.Objective {
+	return model.Objective{Kind: c.Contrast, Tau: c.Tau, LR: c.LR, Decay: c.Decay, Clip: c.Clip}
+}

@@ -1,0 +1,51 @@
+package method_test
+
+import (
+	"encoding/json"
+	"math"
+	"strings"
+	"testing"
+
+	"github.com/mlecs/mlecs/learn/method"
+)
+
+func TestDefaultIsValidAndSurvivesJSON(t *testing.T) {
+	want := method.Default()
+	if err := want.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	raw, err := json.Marshal(want)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got method.Config
+	if err := json.Unmarshal(raw, &got); err != nil {
+		t.Fatal(err)
+	}
+	if again, _ := json.Marshal(got); string(again) != string(raw) {
+		t.Errorf("came back as %s, want %s", again, raw)
+	}
+}
+
+func TestValidateNamesTheField(t *testing.T) {
+	if err := (method.Config{}).Validate(); err == nil {
+		t.Error("the zero value is valid")
+	}
+	for want, spoil := range map[string]func(*method.Config){
+		"amt_steps is 0":    func(c *method.Config) { c.AMTSteps = 0 },
+		"batch is 1":        func(c *method.Config) { c.Batch = 1 },
+		"lr is 0":           func(c *method.Config) { c.LR = 0 },
+		"lr is NaN":         func(c *method.Config) { c.LR = math.NaN() },
+		"lambda is -1":      func(c *method.Config) { c.Lambda = -1 },
+		`contrast is "cos"`: func(c *method.Config) { c.Contrast = "cos" },
+		"spec.rank is 0":    func(c *method.Config) { c.Spec.Rank = 0 },
+		"spec.dropout is 1": func(c *method.Config) { c.Spec.Dropout = 1 },
+		"max_tokens is 1":   func(c *method.Config) { c.MaxTokens = 1 },
+	} {
+		c := method.Default()
+		spoil(&c)
+		if err := c.Validate(); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error %v, want %q", err, want)
+		}
+	}
+}

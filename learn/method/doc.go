@@ -1,0 +1,27 @@
+// Package method holds the learning methods as transport-free state machines: an edge step takes the newest aggregate and yields a
+// delta, a cloud step takes deltas and yields an aggregate. The daemon drives it by gossip, an experiment by a loop (Simulate).
+// Nothing here opens a file, a socket or a clock.
+//
+// ML-ECS (arXiv 2602.14107) in the setting S3: super-peers hold public rows of all modalities with their targets; an edge holds the same
+// rows restricted to its own modalities and without targets, and private rows with targets.
+//
+//	config.go      hyper-parameters and the share policy
+//	exchange.go    Delta and Aggregate, what the two tiers exchange
+//	edge.go        Edge: CCL on public rows, then AMT on private rows; yields a Delta, absorbs an Aggregate
+//	cloud.go       Cloud: MMA over the deltas, then SE-CCL between the aggregated small model (the proxy) and the large one
+//	mma.go         which components are averaged, and by which weights
+//	supervision.go what the cloud teaches about the public rows (fused representations, soft targets), and its file form
+//	standalone.go  Standalone: the same model, seeds and number of steps without exchange
+//	learner.go     what they share: one model, its rows, and one stage of training
+//	lessons.go     supervision as a learner uses it
+//	rows.go        rows ready for the model, and the batches of a stage
+//	state.go       what a restart needs, as a tar of safetensors files
+//	scores.go      answers, Rouge-LSum, exact match, and the best constant answer
+//	simulate.go    rounds over edges and one cloud in memory
+//
+// Everything random derives from the federation's seed and from names (stream, stage, round, step), never from what ran before: a node
+// that restarts continues with the same bits, methods that are compared see the same batches, and components that are averaged start
+// equal on every node. Learners are not safe for concurrent use.
+//
+// The package must not import p2p, storage or node.
+package method

@@ -1,0 +1,191 @@
+package method
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"slices"
+
+	"github.com/mlecs/mlecs/learn/adapter"
+	"github.com/mlecs/mlecs/learn/model"
+)
+
+// Edge is one edge's learner.
+type Edge struct {
+	learner
+	private []row
+	public  []row
+	share   []string
+	lessons *lessons // nil before the first aggregate
+	taught  []row    // the public rows that lessons speak of
+}
+
+// NewEdge makes an edge with its own modalities. Private rows have targets; public rows must have none: what an edge knows of them comes
+// from the super-peers' supervision. share names the kinds of components that leave the node and that aggregates may replace. stream
+// names the node for seeding.
+func NewEdge(cfg Config, base *model.Base, modalities []model.Modality, private, public []Example, share []string, stream string) (*Edge, error) {
+	if err := checkShare(share); err != nil {
+		return nil, err
+	}
+	l, err := newLearner(cfg, base, modalities, stream)
+	if err != nil {
+		return nil, err
+	}
+	e := &Edge{learner: *l, share: slices.Clone(share)}
+	if e.private, err = prepare(cfg, base, l.modalities, private); err != nil {
+		return nil, fmt.Errorf("private rows of %s: %w", stream, err)
+	}
+	if err := needTargets(e.private); err != nil {
+		return nil, fmt.Errorf("private rows of %s: %w", stream, err)
+	}
+	if len(e.private) == 0 {
+		return nil, fmt.Errorf("edge %s has no private rows to learn from", stream)
+	}
+	for _, ex := range public {
+		if ex.Target != "" {
+			return nil, fmt.Errorf("public row %q has a target; edges get public rows without", ex.ID)
+		}
+	}
+	if e.public, err = prepare(cfg, base, l.modalities, public); err != nil {
+		return nil, fmt.Errorf("public rows of %s: %w", stream, err)
+	}
+	if err := needUniqueIDs(e.public); err != nil {
+		return nil, fmt.Errorf("public rows of %s: %w", stream, err)
+	}
+	return e, nil
+}
+
+// Absorb replaces own components of shared kinds by the aggregate's of equal name and signature and keeps its supervision; components
+// of another structure stay as they are. On an error nothing has changed.
+func (e *Edge) Absorb(a *Aggregate) error {
+	if a.Supervision != nil {
+		if err := e.checkSupervision(a.Supervision); err != nil {
+			return fmt.Errorf("absorbing the aggregate of round %d: %w", a.Round, err)
+		}
+	}
+	var components []adapter.Component
+	for _, c := range a.Components {
+		if slices.Contains(e.share, adapter.Kind(c.Component.Name)) {
+			components = append(components, c.Component)
+		}
+	}
+	if _, err := e.adopt(components); err != nil {
+		return fmt.Errorf("absorbing the aggregate of round %d: %w", a.Round, err)
+	}
+	if a.Supervision != nil {
+		e.supervise(a.Supervision)
+	}
+	return nil
+}
+
+// checkSupervision refuses supervision of another width or vocabulary than this model's.
+func (e *Edge) checkSupervision(s *Supervision) error {
+	width, _, err := s.check()
+	if err != nil {
+		return err
+	}
+	if len(s.IDs) > 0 && width != e.cfg.Spec.Fused {
+		return fmt.Errorf("fused representations have %d values; this federation's have %d", width, e.cfg.Spec.Fused)
+	}
+	room := e.base.Config.Positions - e.cfg.Spec.Prompt
+	for i, soft := range s.Soft {
+		if len(soft.IDs) > min(room, e.cfg.MaxTokens) {
+			return fmt.Errorf("row %q: an answer of %d tokens; max_tokens is %d", s.IDs[i], len(soft.IDs), e.cfg.MaxTokens)
+		}
+		for t, id := range soft.IDs {
+			if top := slices.Max(append([]int{id}, soft.TopIDs[t]...)); top >= e.base.Tokenizer.Size() {
+				return fmt.Errorf("row %q: token id %d is not in the vocabulary of %d; small and large base need one tokenizer", s.IDs[i], top, e.base.Tokenizer.Size())
+			}
+		}
+	}
+	return nil
+}
+
+// supervise keeps s and finds the public rows it speaks of.
+func (e *Edge) supervise(s *Supervision) {
+	e.lessons = learnFrom(s)
+	e.taught = e.lessons.known(e.public)
+}
+
+// Round runs CCL on public rows (if there is supervision) and AMT on private rows, and yields the delta. After an error the edge is in
+// the middle of a round; ReadState brings it back to the start.
+func (e *Edge) Round(ctx context.Context, round uint64, p Progress) (*Delta, error) {
+	ccl := e.cfg.objective()
+	ccl.Soft, ccl.Contrast = e.cfg.SoftWeight, e.cfg.Lambda
+	public, err := e.train(ctx, stage{
+		name: "ccl", round: round, steps: e.cfg.CCLSteps, rows: e.taught, batch: e.anchored, goal: ccl,
+		shown: show(p, "ccl", 0, e.cfg.CCLSteps),
+	})
+	if err != nil {
+		return nil, err
+	}
+	amt := e.cfg.objective()
+	amt.LM = 1
+	private, err := e.train(ctx, stage{
+		name: labelledStage, round: round, steps: e.cfg.AMTSteps, rows: e.private,
+		batch: func(rows []row) model.Batch { return labelled(e.modalities, rows) },
+		goal:  amt, shown: show(p, "amt", 0, e.cfg.AMTSteps),
+	})
+	if err != nil {
+		return nil, err
+	}
+	d := &Delta{
+		Round: round, Modalities: e.names(), Rows: len(e.private), Public: len(e.taught),
+		Components: e.shared(e.share),
+		Metrics:    map[string]float64{"amt_lm": private.LM},
+	}
+	if len(e.taught) > 0 {
+		d.Metrics["ccl_soft"], d.Metrics["ccl_contrast"] = public.Soft, public.Contrast
+	}
+	return d, nil
+}
+
+// anchored is a batch of public rows with the super-peer's representations and answers.
+func (e *Edge) anchored(rows []row) model.Batch {
+	b := inputs(e.modalities, rows)
+	b.Anchor, b.Soft, b.Labels = e.lessons.anchors(rows), e.lessons.soft(rows), e.lessons.labels(rows)
+	return b
+}
+
+// Evaluate scores greedy answers on test rows, which have targets.
+func (e *Edge) Evaluate(ctx context.Context, test []Example) (Scores, error) {
+	return e.evaluate(ctx, test)
+}
+
+// Answer decodes greedily; targets are not looked at.
+func (e *Edge) Answer(ctx context.Context, rows []Example) ([]string, error) {
+	return e.answer(ctx, rows)
+}
+
+// Params counts all parameters of the model, the frozen base included, and the trainable ones.
+func (e *Edge) Params() (total, trainable int64) { return e.model.Params() }
+
+// WriteState writes everything a restart between rounds needs, the supervision included.
+func (e *Edge) WriteState(w io.Writer) error {
+	var s *Supervision
+	if e.lessons != nil {
+		s = e.lessons.Supervision
+	}
+	return writeState(w, "edge", []savedModel{{"model", e.model}}, s)
+}
+
+// ReadState is WriteState's inverse on an edge that was made with the same arguments.
+func (e *Edge) ReadState(r io.Reader) error {
+	s, err := readState(r, "edge", "model")
+	if err != nil {
+		return err
+	}
+	if s.supervision != nil {
+		if err := e.checkSupervision(s.supervision); err != nil {
+			return fmt.Errorf("reading the edge's state: %w", err)
+		}
+	}
+	if err := e.model.ReadState(s.models["model"]); err != nil {
+		return fmt.Errorf("reading the edge's state: %w", err)
+	}
+	e.lessons, e.taught = nil, nil
+	if s.supervision != nil {
+		e.supervise(s.supervision)
+	}
+	return nil
+}

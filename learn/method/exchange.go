@@ -1,0 +1,40 @@
+package method
+
+import "github.com/mlecs/mlecs/learn/adapter"
+
+// Progress reports steps done within one stage of the current round's work ("ccl", "amt", "mma", "se-ccl", "teaching", "baseline"), with
+// the loss of the last step; called from the goroutine that trains. May be nil.
+type Progress func(stage string, done, total int, loss float64)
+
+// Delta is what an edge yields.
+type Delta struct {
+	Round      uint64
+	Modalities []string // names, sorted
+	Rows       int      // private rows
+	Public     int      // public rows with supervision
+	Components []adapter.Component
+	Metrics    map[string]float64
+}
+
+// Input is a delta as the cloud takes it; order matters for bit-identical sums, so the caller sorts (by record CID).
+type Input struct {
+	ID    string // delta record CID, or any stable name
+	Delta Delta
+}
+
+// Aggregate is what the cloud yields and an edge takes.
+type Aggregate struct {
+	Round       uint64
+	Components  []Averaged
+	Weights     []float64 // overall weight per input, summing to 1; 0 for an input that gave nothing usable
+	Supervision *Supervision
+	Metrics     map[string]float64
+}
+
+// Averaged is one aggregated component with the inputs it came from.
+type Averaged struct {
+	Component adapter.Component
+	Rule      string    // RuleModalityRows
+	Inputs    []int     // indices into the inputs; -1 is the cloud's own contribution
+	Weights   []float64 // of Inputs, summing to 1
+}

@@ -1,0 +1,107 @@
+package method
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"github.com/mlecs/mlecs/learn/adapter"
+)
+
+// RuleModalityRows weighs an input by its private rows times the share of all modalities that it has: |D_d| |M_d| / |M| (the paper's
+// modality-aware weights, times the rows as in FedAvg).
+const RuleModalityRows = "modality-rows"
+
+// own is the index that stands for the cloud's own contribution.
+const own = -1
+
+// part is one input's version of a component.
+type part struct {
+	input     int
+	weight    float64
+	component adapter.Component
+}
+
+// inputWeight is RuleModalityRows for an input, among a number of modalities.
+func inputWeight(d Delta, modalities int) float64 {
+	coverage := min(float64(len(d.Modalities))/float64(modalities), 1)
+	return float64(max(d.Rows, 0)) * coverage
+}
+
+// aggregate is MMA: every component is averaged, by inputWeight, over the inputs whose name and signature are equal, and over the
+// cloud's own (index -1, weight ownWeight), which comes last. Components whose kind is not in share, that are not finite, or that have
+// another structure than their signature says are left out and counted as rejected. The first of a signature, or the cloud's own if
+// there is one, says what the structure is. Averaged components come in order of name and signature; weights holds the weight of each
+// input as a whole.
+func aggregate(inputs []Input, mine []adapter.Component, ownWeight float64, modalities int, share []string) (out []Averaged, weights []float64, rejected int, err error) {
+	type key struct{ name, signature string }
+	groups := map[key][]part{}
+	structure := map[key]adapter.Component{}
+	for _, c := range mine {
+		structure[key{c.Name, c.Signature}] = c
+	}
+	weights = make([]float64, len(inputs))
+	var total float64
+	for i, in := range inputs {
+		w, used := inputWeight(in.Delta, modalities), false
+		seen := map[string]bool{}
+		for _, c := range in.Delta.Components {
+			k := key{c.Name, c.Signature}
+			model, known := structure[k]
+			if !known {
+				model = c
+			}
+			if w <= 0 || seen[c.Name] || !slices.Contains(share, adapter.Kind(c.Name)) || c.Check() != nil || adapter.SameStructure(model, c) != nil {
+				rejected++
+				continue
+			}
+			seen[c.Name], used = true, true
+			structure[k] = model
+			groups[k] = append(groups[k], part{i, w, c})
+		}
+		if used {
+			weights[i] = w
+			total += w
+		}
+	}
+	for i := range weights {
+		if total > 0 {
+			weights[i] /= total
+		}
+	}
+	for _, c := range mine {
+		k := key{c.Name, c.Signature}
+		if ownWeight > 0 || len(groups[k]) == 0 {
+			groups[k] = append(groups[k], part{own, max(ownWeight, 1), c})
+		}
+	}
+	for _, parts := range groups {
+		a, err := average(parts)
+		if err != nil {
+			return nil, nil, rejected, fmt.Errorf("aggregating: %w", err)
+		}
+		out = append(out, a)
+	}
+	slices.SortFunc(out, func(a, b Averaged) int {
+		return cmp.Or(cmp.Compare(a.Component.Name, b.Component.Name), cmp.Compare(a.Component.Signature, b.Component.Signature))
+	})
+	return out, weights, rejected, nil
+}
+
+// average is the weighted mean of one group, with weights that sum to 1.
+func average(parts []part) (Averaged, error) {
+	var total float64
+	for _, p := range parts {
+		total += p.weight
+	}
+	a := Averaged{Rule: RuleModalityRows}
+	var components []adapter.Component
+	for _, p := range parts {
+		components = append(components, p.component)
+		a.Inputs = append(a.Inputs, p.input)
+		a.Weights = append(a.Weights, p.weight/total)
+	}
+	var err error
+	a.Component, err = adapter.WeightedMean(components, a.Weights)
+	return a, err
+}
