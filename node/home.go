@@ -1,8 +1,10 @@
 package node
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -120,12 +122,24 @@ func makePrivateDir(dir string) error {
 
 // writeFile replaces path by b (mode 0600) so that a crash leaves the old or the whole new content.
 func writeFile(path string, b []byte) error {
+	return writeFileFrom(path, func(w io.Writer) error {
+		_, err := w.Write(b)
+		return err
+	})
+}
+
+// writeFileFrom is writeFile for content that write yields.
+func writeFileFrom(path string, write func(io.Writer) error) error {
 	f, err := os.CreateTemp(filepath.Dir(path), ".tmp-*") // 0600
 	if err != nil {
 		return err
 	}
 	defer os.Remove(f.Name()) // fails once renamed
-	_, err = f.Write(b)
+	buf := bufio.NewWriterSize(f, 1<<20)
+	err = write(buf)
+	if err == nil {
+		err = buf.Flush()
+	}
 	if err == nil {
 		err = f.Sync()
 	}

@@ -2,49 +2,204 @@ package node
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
+	"runtime"
+	"sync"
 	"time"
 
-	"github.com/mlecs/mlecs/learn/method"
+	"github.com/ipfs/go-cid"
+	"github.com/libp2p/go-libp2p/core/crypto"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/thejerf/suture/v4"
+
 	"github.com/mlecs/mlecs/node/api"
+	"github.com/mlecs/mlecs/p2p"
+	"github.com/mlecs/mlecs/storage"
 	"github.com/mlecs/mlecs/storage/record"
 )
 
-// FederationSpec is what `mlecs federation create` takes.
-type FederationSpec struct {
-	Name                string
-	Data                string   // data set folder; its rows with split train (or the given ids) become the public set
-	PublicIDs           []string // nil: all training rows
-	EdgeBase, SuperBase string   // base model files (mlecs model train); empty: pretrained here on the public targets
-	Method              method.Config
-	Share               []string
-	Policy              record.RoundPolicy
-	Progress            func(stage string, done, total int64)
-}
-
-// CreateFederation makes the founder key, packs the public data, stores the base models, signs the genesis, and certifies this node as super-peer.
-func (h *Home) CreateFederation(ctx context.Context, s FederationSpec) (id string, err error) {
-	panic("stub")
-}
-
-// Invite makes a token; the home must hold the founder key. Works while the node runs (over its API) and while it does not.
-func (h *Home) Invite(ctx context.Context, role record.Role, validFor time.Duration, bootstrap []string) (token string, err error) {
-	panic("stub")
-}
-
-// Join proves the token's invite, and fetches genesis, the public data of the node's modalities, and its base model.
-func (h *Home) Join(ctx context.Context, token string, progress func(what string, done, total int64)) error {
-	panic("stub")
-}
-
-// Source inspects home: the running node's API, or the store itself if none runs. close it.
-func (h *Home) Source() (src api.Source, close func(), err error) { panic("stub") }
+// Version of mlecs.
+const Version = "0.1.0"
 
 // Node is a running node.
-type Node struct{}
+type Node struct {
+	home *Home
+	cfg  Config
+	log  *slog.Logger
+	key  crypto.PrivKey
+	self peer.ID
+
+	// Set by Run, before any service starts.
+	store   *storage.Store
+	member  *membership
+	genesis *genesis
+	ledger  *ledger
+	network *p2p.Network
+	stop    context.CancelFunc
+
+	live         *live
+	gate         *gate
+	baselineRows chan *learner
+	unusable     map[cid.Cid]bool // aggregates whose blobs are not what they should be; the learner's alone
+
+	factsMu sync.Mutex
+	mu      sync.Mutex
+	fatal   error // what ended the node
+}
 
 // New assembles a node on h. It listens on nothing until Run.
-func New(h *Home, log *slog.Logger) (*Node, error) { panic("stub") }
+func New(h *Home, log *slog.Logger) (*Node, error) {
+	cfg, err := h.Config()
+	if err != nil {
+		return nil, err
+	}
+	key, err := h.identity()
+	if err != nil {
+		return nil, err
+	}
+	self, err := peer.IDFromPrivateKey(key)
+	if err != nil {
+		return nil, fmt.Errorf("read identity: %w", err)
+	}
+	if log == nil {
+		log = quiet()
+	}
+	return &Node{
+		home: h, cfg: cfg, log: log, key: key, self: self,
+		live: newLive(), gate: newGate(), baselineRows: make(chan *learner, 1), unusable: map[cid.Cid]bool{},
+	}, nil
+}
 
-// Run serves until ctx ends (nil error) or a service fails for good.
-func (n *Node) Run(ctx context.Context) error { panic("stub") }
+// Run serves until ctx ends or the API is asked to stop (nil error), or a service fails for good. It may be called once.
+func (n *Node) Run(ctx context.Context) (err error) {
+	if n.cfg.Threads > 0 {
+		runtime.GOMAXPROCS(n.cfg.Threads)
+	}
+	ctx, n.stop = context.WithCancel(ctx)
+	defer n.stop()
+	if n.store, err = openStore(n.home.Dir); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, n.store.Close()) }()
+	ln, err := api.Listen(n.home.Dir)
+	if err != nil {
+		return err
+	}
+	defer ln.Close()
+	if err := n.assemble(); err != nil {
+		return err
+	}
+	cancel := n.network.Subscribe(n.ledger.add)
+	defer cancel()
+	v := &runningView{node: n, started: time.Now()}
+	v.view = view{home: n.home, cfg: n.cfg, store: n.store, ledger: n.ledger, member: n.member, genesis: n.genesis}
+	n.log.Info("node runs", "name", n.cfg.Name, "peer", n.self, "role", n.member.Role, "federation", n.genesis.Name, "addrs", n.network.Addrs())
+
+	sup := suture.New("node", suture.Spec{EventHook: n.event, Timeout: 5 * time.Second})
+	// Neither the host nor the socket can be opened twice: without them the node ends.
+	sup.Add(service{n, "network", n.network.Serve, always})
+	sup.Add(service{n, "api", func(ctx context.Context) error { return api.Serve(ctx, ln, v) }, always})
+	sup.Add(service{n, "learner", n.learn, isFinal})
+	sup.Add(service{n, "comparison", n.compare, isFinal})
+	err = sup.Serve(ctx)
+	if fatal := n.fatalError(); fatal != nil {
+		return fatal
+	}
+	if ctx.Err() != nil {
+		n.log.Info("node stopped")
+		return nil
+	}
+	return err
+}
+
+// assemble reads what the store holds and opens the network.
+func (n *Node) assemble() (err error) {
+	if n.member, err = loadMembership(n.store); err != nil {
+		return err
+	}
+	if n.cfg.Role != "" && n.cfg.Role != string(n.member.Role) {
+		return api.Advise(fmt.Errorf("this node's config has role %s, and its certificate is for role %s", n.cfg.Role, n.member.Role), "change `role` in %s", n.home.path(configFile))
+	}
+	if n.genesis, err = loadGenesis(n.store, n.member.Federation); err != nil {
+		return err
+	}
+	if n.member.Role == record.RoleEdge && n.cfg.Data == "" {
+		return errNoData(n.home)
+	}
+	if n.ledger, err = newLedger(n.store); err != nil {
+		return err
+	}
+	var known facts
+	if _, err := getJSON(n.store, keyFacts, &known); err != nil {
+		return err
+	}
+	known.Compared = false // the comparison may have been switched on since: its service tells
+	n.live.learn(func(f *facts) { *f = known })
+	if n.network, err = n.home.openNetwork(n.store, n.cfg, n.member, n.genesis, n.log); err != nil {
+		return err
+	}
+	return putJSON(n.store, keyAddrs, n.network.Addrs())
+}
+
+// service makes a part of the node one of suture's: it ends with its context, and ends the whole node with an error that is for good.
+type service struct {
+	node *Node
+	name string
+	run  func(context.Context) error
+	good func(error) bool // for good
+}
+
+func always(error) bool      { return true }
+func isFinal(err error) bool { return errors.Is(err, errFinal) }
+
+func (s service) String() string { return s.name }
+
+// Serve runs the part; suture starts it again when it returns.
+func (s service) Serve(ctx context.Context) error {
+	err := s.run(ctx)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if err == nil {
+		err = errors.New("it ended by itself")
+	}
+	err = fmt.Errorf("%s: %w", s.name, err)
+	s.node.live.fail(err)
+	if s.good(err) {
+		s.node.end(err)
+		return suture.ErrTerminateSupervisorTree
+	}
+	return err
+}
+
+// end keeps the first error that is for good.
+func (n *Node) end(err error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.fatal == nil {
+		n.fatal = err
+	}
+}
+
+func (n *Node) fatalError() error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.fatal
+}
+
+// event logs what the supervisor saw.
+func (n *Node) event(e suture.Event) {
+	switch e := e.(type) {
+	case suture.EventServicePanic:
+		n.live.fail(fmt.Errorf("%s crashed: %s", e.ServiceName, e.PanicMsg))
+		n.log.Error("service crashed", "service", e.ServiceName, "panic", e.PanicMsg, "stack", e.Stacktrace, "restarting", e.Restarting)
+	case suture.EventServiceTerminate:
+		n.log.Warn("service failed", "service", e.ServiceName, "err", fmt.Sprint(e.Err), "restarting", e.Restarting)
+	case suture.EventStopTimeout:
+		n.log.Warn("service does not stop", "service", e.ServiceName)
+	case suture.EventBackoff:
+		n.log.Warn("services fail too often: waiting before the next start")
+	}
+}

@@ -1,0 +1,169 @@
+package node
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/mlecs/mlecs/learn/adapter"
+	"github.com/mlecs/mlecs/learn/method"
+	"github.com/mlecs/mlecs/storage"
+	"github.com/mlecs/mlecs/storage/record"
+)
+
+const (
+	codecSafetensors = "safetensors"
+	// maxComponent bounds one component's blob, maxSupervision and maxCheckpoint the other blobs of an aggregate.
+	maxComponent   = 256 << 20
+	maxSupervision = 1 << 30
+	maxCheckpoint  = 4 << 30
+	// headerSlack is how much a component's blob may be larger than its float32 values.
+	headerSlack = 1 << 20
+	// parallelFetches bounds the blobs that a learner fetches at once.
+	parallelFetches = 4
+)
+
+// errBadBlob says that a blob has the CID it should have, and content that it should not.
+var errBadBlob = errors.New("unusable content")
+
+// putComponent stores c as a blob and gives what a record says of it.
+func putComponent(store *storage.Store, c adapter.Component) (record.Component, error) {
+	var buf bytes.Buffer
+	if err := adapter.Write(&buf, c); err != nil {
+		return record.Component{}, fmt.Errorf("encode component %s: %w", c.Name, err)
+	}
+	blob, err := store.PutBlobBytes(buf.Bytes())
+	if err != nil {
+		return record.Component{}, fmt.Errorf("store component %s: %w", c.Name, err)
+	}
+	return record.Component{Name: c.Name, Signature: c.Signature, Codec: codecSafetensors, Params: c.Params(), Blob: blob}, nil
+}
+
+// checkComponent refuses, before anything is fetched, a component that could not be used.
+func checkComponent(c record.Component) error {
+	switch {
+	case c.Codec != codecSafetensors:
+		return fmt.Errorf("component %s: %w: codec %q is not known", c.Name, errBadBlob, c.Codec)
+	case c.Params < 1 || c.Blob.Bytes > maxComponent || c.Blob.Bytes > 4*c.Params+headerSlack:
+		return fmt.Errorf("component %s: %w: %d bytes for %d parameters", c.Name, errBadBlob, c.Blob.Bytes, c.Params)
+	}
+	return nil
+}
+
+// readComponent decodes a stored component, and checks that it is what the record says.
+func readComponent(store *storage.Store, c record.Component) (adapter.Component, error) {
+	var none adapter.Component
+	b, err := store.ReadBlob(c.Blob.CID, c.Blob.Bytes)
+	if err != nil {
+		return none, fmt.Errorf("component %s: read blob %s: %w", c.Name, c.Blob.CID, err)
+	}
+	got, err := adapter.Read(bytes.NewReader(b), maxComponent)
+	if err != nil {
+		return none, fmt.Errorf("component %s: %w: %w", c.Name, errBadBlob, err)
+	}
+	if got.Name != c.Name || got.Signature != c.Signature || got.Params() != c.Params {
+		return none, fmt.Errorf("component %s: %w: the blob holds %s with signature %s and %d parameters, the record says %s and %d",
+			c.Name, errBadBlob, got.Name, got.Signature, got.Params(), c.Signature, c.Params)
+	}
+	if err := got.Check(); err != nil {
+		return none, fmt.Errorf("component %s: %w: %w", c.Name, errBadBlob, err)
+	}
+	return got, nil
+}
+
+// fetchBlobs brings blobs into the store, a few at a time, asking author first.
+func (n *Node) fetchBlobs(ctx context.Context, blobs []record.Blob, author peer.ID) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(parallelFetches)
+	for _, b := range blobs {
+		if n.store.HasBlob(b.CID) {
+			continue
+		}
+		g.Go(func() error {
+			if err := n.network.FetchBlob(ctx, b, []peer.ID{author}, nil); err != nil {
+				return fmt.Errorf("fetch blob %s: %w", b.CID, err)
+			}
+			return nil
+		})
+	}
+	return g.Wait()
+}
+
+// fetchDelta brings a delta's blobs and decodes them. An error that Is errBadBlob is for good.
+func (n *Node) fetchDelta(ctx context.Context, d *deltaEntry) (*method.Delta, error) {
+	out := &method.Delta{
+		Round: d.body.Round, Modalities: d.body.Modalities, Rows: int(min(d.body.Rows, maxRows)), Public: int(min(d.body.Public, maxRows)), Metrics: d.body.Metrics,
+	}
+	blobs := make([]record.Blob, len(d.body.Components))
+	for i, c := range d.body.Components {
+		if kind, _, _ := strings.Cut(c.Name, "/"); !slices.Contains(n.genesis.Share, kind) {
+			return nil, fmt.Errorf("component %s: %w: the federation does not share it", c.Name, errBadBlob)
+		}
+		if err := checkComponent(c); err != nil {
+			return nil, err
+		}
+		blobs[i] = c.Blob
+	}
+	if err := n.fetchBlobs(ctx, blobs, d.Author); err != nil {
+		return nil, err
+	}
+	for _, c := range d.body.Components {
+		part, err := readComponent(n.store, c)
+		if err != nil {
+			return nil, err
+		}
+		out.Components = append(out.Components, part)
+	}
+	return out, nil
+}
+
+// maxRows bounds the row counts that a peer may claim: they are weights.
+const maxRows = 1 << 30
+
+// fetchAggregate brings the parts of an aggregate that want accepts, and its supervision, and decodes them.
+func (n *Node) fetchAggregate(ctx context.Context, a *aggregateEntry, want func(record.Component) bool) (*method.Aggregate, error) {
+	out := &method.Aggregate{Round: a.body.Round, Metrics: a.body.Metrics}
+	var parts []record.AggregatedComponent
+	var blobs []record.Blob
+	for _, c := range a.body.Components {
+		if want(c.Component) {
+			if err := checkComponent(c.Component); err != nil {
+				return nil, err
+			}
+			parts, blobs = append(parts, c), append(blobs, c.Blob)
+		}
+	}
+	sup := a.body.Supervision
+	if sup.CID.Defined() {
+		if sup.Bytes > maxSupervision {
+			return nil, fmt.Errorf("supervision: %w: %d bytes are too many", errBadBlob, sup.Bytes)
+		}
+		blobs = append(blobs, sup)
+	}
+	if err := n.fetchBlobs(ctx, blobs, a.Author); err != nil {
+		return nil, err
+	}
+	for _, c := range parts {
+		part, err := readComponent(n.store, c.Component)
+		if err != nil {
+			return nil, err
+		}
+		out.Components = append(out.Components, method.Averaged{Component: part, Rule: c.Rule})
+	}
+	if sup.CID.Defined() {
+		b, err := n.store.ReadBlob(sup.CID, sup.Bytes)
+		if err != nil {
+			return nil, fmt.Errorf("supervision: read blob %s: %w", sup.CID, err)
+		}
+		if out.Supervision, err = method.ReadSupervision(bytes.NewReader(b), maxSupervision); err != nil {
+			return nil, fmt.Errorf("supervision: %w: %w", errBadBlob, err)
+		}
+	}
+	return out, nil
+}

@@ -1,0 +1,191 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/ipfs/go-cid"
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/mlecs/mlecs/learn/method"
+	"github.com/mlecs/mlecs/storage/record"
+)
+
+// input is a delta with its tensors, ready to be aggregated.
+type input struct {
+	*deltaEntry
+	delta *method.Delta
+}
+
+// collect gathers the deltas of round until a quorum is in or the deadline has passed, and gives them in order of CID. It gives nil when
+// another aggregate has taken before's place, or another super-peer leads.
+func (s *super) collect(ctx context.Context, round uint64, before *aggregateEntry) ([]input, error) {
+	c := collection{super: s, round: round, state: map[cid.Cid]*attempt{}, arrived: make(chan struct{}, 1), slots: make(chan struct{}, parallelDeltas)}
+	ctx, cancel := context.WithCancel(ctx)
+	defer c.wait.Wait()
+	defer cancel()
+	closes := time.After(s.deadline())
+	late := false
+	tick := time.NewTicker(retryEvery) // members come and go without a record
+	defer tick.Stop()
+	for {
+		changed := s.ledger.next()
+		if a := s.ledger.newest(s.unusable); a == nil || a.cid != before.cid || !s.leads() {
+			return nil, nil
+		}
+		c.begin(ctx)
+		good := c.good()
+		if n := len(good); n > 0 && (late || n >= s.quorum()) {
+			return good, nil
+		}
+		s.live.progress(phaseCollecting, len(good), s.quorum(), 0)
+		select {
+		case <-changed:
+		case <-c.arrived:
+		case <-tick.C:
+		case <-closes:
+			late = true
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// quorum is how many deltas close a round before the deadline: the policy's share of the edges that are connected, and its minimum.
+func (s *super) quorum() int {
+	live := 0
+	for _, m := range s.network.Members() {
+		if m.Role == record.RoleEdge && m.Connected {
+			live++
+		}
+	}
+	p := s.genesis.Policy
+	share := int(math.Ceil(p.Quorum*float64(live) - 1e-9)) // 0.1*10 is more than 1 in floating point
+	return max(1, share, int(min(p.Min, record.MaxInputs)))
+}
+
+// collection is the state of one round's deltas at the leader.
+type collection struct {
+	*super
+	round   uint64
+	wait    sync.WaitGroup
+	arrived chan struct{} // a fetch has ended
+	slots   chan struct{} // one for each fetch under way
+
+	mu    sync.Mutex
+	state map[cid.Cid]*attempt
+}
+
+// attempt is what became of one delta.
+type attempt struct {
+	delta  *method.Delta // nil until fetched
+	busy   bool
+	bad    bool      // left out for good
+	not    time.Time // before this moment no new try
+	failed int
+}
+
+// begin starts to fetch the deltas that are not here yet.
+func (c *collection) begin(ctx context.Context) {
+	chosen := map[peer.ID]bool{}
+	for _, d := range c.ledger.round(c.round) {
+		if chosen[d.Author] {
+			continue // the first of several by one author, in order of CID
+		}
+		if why := c.misfit(d); why != "" {
+			c.leaveOut(d, errors.New(why))
+			continue
+		}
+		chosen[d.Author] = true
+		c.mu.Lock()
+		a := c.state[d.cid]
+		if a == nil {
+			a = &attempt{}
+			c.state[d.cid] = a
+		}
+		start := !a.busy && !a.bad && a.delta == nil && time.Now().After(a.not)
+		a.busy = a.busy || start
+		c.mu.Unlock()
+		if start {
+			c.wait.Go(func() { c.fetch(ctx, d, a) })
+		}
+	}
+}
+
+// misfit tells why a delta cannot be aggregated, "" if it can.
+func (c *collection) misfit(d *deltaEntry) string {
+	m, ok := c.network.Member(d.Author)
+	switch {
+	case !ok:
+		return "its author is no member any more"
+	case m.Role != record.RoleEdge:
+		return "its author is no edge"
+	case d.body.Base != c.genesis.Bases[record.RoleEdge].Blob.CID:
+		return "it is on another base model"
+	case d.body.Rows == 0 || len(d.body.Components) == 0:
+		return "it holds nothing"
+	}
+	return ""
+}
+
+// leaveOut notes, once, that a delta is of no use.
+func (c *collection) leaveOut(d *deltaEntry, why error) {
+	c.mu.Lock()
+	a := c.state[d.cid]
+	if a == nil {
+		a = &attempt{}
+		c.state[d.cid] = a
+	}
+	known := a.bad
+	a.bad = true
+	c.mu.Unlock()
+	if !known {
+		c.live.rejectBlob()
+		c.log.Warn("delta left out", "round", c.round, "delta", d.cid, "author", d.Author, "err", why)
+	}
+}
+
+// parallelDeltas bounds the deltas that are fetched at once.
+const parallelDeltas = 8
+
+func (c *collection) fetch(ctx context.Context, d *deltaEntry, a *attempt) {
+	c.slots <- struct{}{}
+	defer func() { <-c.slots }()
+	delta, err := c.fetchDelta(ctx, d)
+	if errors.Is(err, errBadBlob) {
+		c.leaveOut(d, err)
+	}
+	c.mu.Lock()
+	a.busy, a.delta = false, delta
+	if err != nil && !a.bad {
+		a.failed++
+		a.not = time.Now().Add(retryEvery * time.Duration(min(a.failed, 10)))
+	}
+	c.mu.Unlock()
+	if err != nil && ctx.Err() == nil && !errors.Is(err, errBadBlob) {
+		c.log.Info("delta not fetched yet", "round", c.round, "delta", d.cid, "err", fmt.Sprint(err))
+	}
+	select {
+	case c.arrived <- struct{}{}:
+	default:
+	}
+}
+
+// good gives the deltas that are here, in order of CID: the order of the sums, which makes aggregates verifiable.
+func (c *collection) good() []input {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var list []input
+	for _, d := range c.ledger.round(c.round) {
+		if a := c.state[d.cid]; a != nil && a.delta != nil {
+			list = append(list, input{d, a.delta})
+		}
+	}
+	slices.SortFunc(list, func(a, b input) int { return compareCIDs(a.cid, b.cid) })
+	return list
+}

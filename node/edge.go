@@ -1,0 +1,211 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/ipfs/go-cid"
+
+	"github.com/mlecs/mlecs/learn/method"
+	"github.com/mlecs/mlecs/storage/record"
+)
+
+// edge is the learner of an edge: it absorbs the newest aggregate, trains, publishes a delta, and waits for the next aggregate.
+type edge struct {
+	*learner
+	model *method.Edge
+	state edgeState
+}
+
+// edgeState is what an edge remembers beside its model. It is stored before a delta is published, so that a killed edge publishes what it
+// trained, and trains no round twice.
+type edgeState struct {
+	Round uint64 `json:"round"` // last round trained
+	File  string `json:"file"`  // the model after it, in models/; empty before the first round
+	Start string `json:"start"` // aggregate that the round started from
+	Delta []byte `json:"delta"` // body of the round's delta record
+}
+
+// newEdge builds the edge and restores what an earlier run left.
+func newEdge(l *learner) (*edge, error) {
+	base, err := loadBase(l.store, l.genesis, record.RoleEdge)
+	if err != nil {
+		return nil, err
+	}
+	rs := l.rows
+	m, err := method.NewEdge(l.genesis.method, base, rs.shapes, rs.private, rs.public, l.genesis.Share, l.cfg.stream())
+	if err != nil {
+		return nil, fmt.Errorf("build the edge's model: %w", err)
+	}
+	e := &edge{learner: l, model: m}
+	if ok, err := getJSON(l.store, keyEdge, &e.state); err != nil {
+		return nil, err
+	} else if ok {
+		if err := l.readState(e.state.File, m.ReadState); err != nil {
+			return nil, err
+		}
+		l.log.Info("resumed", "round", e.state.Round)
+	}
+	total, trainable := m.Params()
+	return e, l.remember(func(f *facts) { f.ParamsTotal, f.ParamsTrainable = total, trainable })
+}
+
+// serve runs until ctx ends, or a failure that a new try from the stored state may mend.
+func (e *edge) serve(ctx context.Context) error {
+	if err := e.scoreConstant(e.rows.private); err != nil {
+		return err
+	}
+	if e.state.Round == 0 { // round 0: before any exchange
+		if err := e.score(ctx, 0, e.model.Evaluate); err != nil {
+			return err
+		}
+	}
+	if err := e.publishPending(ctx); err != nil {
+		return err
+	}
+	var absorbed *aggregateEntry
+	for {
+		changed := e.ledger.next()
+		a := e.ledger.newest(e.unusable)
+		switch {
+		case a == nil:
+			e.live.enter(phaseWaiting)
+		case e.hasTrained(a.body.Round + 1):
+			// What was absorbed before is trained on already: wait for the next aggregate, whatever else this round brings.
+			e.live.enter(phaseWaiting)
+		case absorbed == nil || absorbed.cid != a.cid:
+			if err := e.absorb(ctx, a); err != nil {
+				if err := e.retry(ctx, a, err, changed); err != nil {
+					return err
+				}
+				continue
+			}
+			absorbed = a
+			continue // look again: absorbing takes time
+		case e.last(a.body.Round):
+			if err := e.finish(a.body.Round); err != nil {
+				return err
+			}
+		default:
+			if err := e.train(ctx, a); err != nil {
+				return err
+			}
+			continue
+		}
+		if !e.rest(ctx, changed) {
+			return ctx.Err()
+		}
+	}
+}
+
+// hasTrained tells whether the delta of round exists.
+func (e *edge) hasTrained(round uint64) bool {
+	return e.state.Round >= round || e.ledger.own(e.self, round) != nil
+}
+
+// absorb fetches what fits this edge from a, takes it over, and scores the model.
+func (e *edge) absorb(ctx context.Context, a *aggregateEntry) error {
+	defer e.busy()()
+	e.live.enter(phaseAbsorbing)
+	agg, err := e.fetchAggregate(ctx, a, e.fits)
+	if err != nil {
+		return err
+	}
+	if err := e.model.Absorb(agg); err != nil {
+		return fmt.Errorf("absorb: %w: %w", errBadBlob, err)
+	}
+	e.live.fail(nil)
+	e.log.Info("absorbed", "round", a.body.Round, "aggregate", a.cid, "components", len(agg.Components), "inputs", len(a.body.Inputs))
+	if a.body.Round == 0 {
+		return nil
+	}
+	return e.score(ctx, a.body.Round, e.model.Evaluate)
+}
+
+// fits tells whether a component may be one of this edge's, by its name; the model compares signatures.
+func (e *edge) fits(c record.Component) bool {
+	kind, of, _ := strings.Cut(c.Name, "/")
+	switch kind {
+	case "encoder":
+		return slices.Contains(e.rows.modalities, of)
+	case "connector":
+		parts := strings.Split(of, "+")
+		slices.Sort(parts)
+		return slices.Equal(parts, slices.Sorted(slices.Values(e.rows.modalities)))
+	}
+	return kind == "lora"
+}
+
+// train runs the round after a and publishes its delta.
+func (e *edge) train(ctx context.Context, a *aggregateEntry) error {
+	round := a.body.Round + 1
+	d, err := e.trainRound(ctx, round)
+	if err != nil {
+		return err
+	}
+	body := &record.Delta{
+		Round: round, Base: e.genesis.Bases[record.RoleEdge].Blob.CID, Modalities: d.Modalities,
+		Rows: uint64(d.Rows), Public: uint64(d.Public), Metrics: finiteMetrics(d.Metrics),
+	}
+	for _, c := range d.Components {
+		rc, err := putComponent(e.store, c)
+		if err != nil {
+			return err
+		}
+		body.Components = append(body.Components, rc)
+	}
+	_, encoded, err := record.NewBody(body)
+	if err != nil {
+		return fmt.Errorf("delta of round %d: %w", round, err)
+	}
+	file, err := e.writeState("edge", round, e.model.WriteState)
+	if err != nil {
+		return err
+	}
+	e.state = edgeState{Round: round, File: file, Start: a.cid.String(), Delta: encoded}
+	if err := putJSON(e.store, keyEdge, e.state); err != nil {
+		return err
+	}
+	e.dropStates("edge", file)
+	return e.publishPending(ctx)
+}
+
+func (e *edge) trainRound(ctx context.Context, round uint64) (*method.Delta, error) {
+	defer e.busy()()
+	e.log.Info("training", "round", round)
+	d, err := e.model.Round(ctx, round, e.live.progress)
+	if err != nil {
+		return nil, fmt.Errorf("train round %d: %w", round, err)
+	}
+	return d, nil
+}
+
+// publishPending publishes the delta of the last trained round. One that is in the store already, from before a restart, is announced
+// again and never made anew: a member has one delta a round.
+func (e *edge) publishPending(ctx context.Context) error {
+	if e.state.Round == 0 {
+		return nil
+	}
+	if d := e.ledger.own(e.self, e.state.Round); d != nil {
+		r, err := e.store.Record(d.cid)
+		if err != nil {
+			return fmt.Errorf("read own delta %s: %w", d.cid, err)
+		}
+		if err := e.network.Publish(ctx, r); err != nil {
+			return fmt.Errorf("announce delta %s again: %w", d.cid, err)
+		}
+		return nil
+	}
+	start, err := cid.Decode(e.state.Start)
+	if err != nil {
+		return fmt.Errorf("read the start of round %d: %w", e.state.Round, err)
+	}
+	r, err := e.publish(ctx, record.KindDelta, e.state.Delta, []cid.Cid{start})
+	if err != nil {
+		return fmt.Errorf("publish delta of round %d: %w", e.state.Round, err)
+	}
+	e.log.Info("published delta", "round", e.state.Round, "delta", r.CID)
+	return nil
+}

@@ -1,0 +1,189 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/ipfs/go-cid"
+
+	"github.com/mlecs/mlecs/storage/record"
+)
+
+// learner is what the learners of both roles stand on. One goroutine runs it.
+type learner struct {
+	*Node
+	rows *rowSet
+}
+
+// learn is the service that brings the home up to date, loads its rows, and runs the role's learner. Started again after a failure, it
+// goes on from what is stored.
+func (n *Node) learn(ctx context.Context) error {
+	n.live.enter(phaseFetching)
+	if err := n.bringUp(ctx); err != nil {
+		return err
+	}
+	n.live.enter(phaseLoading)
+	rows, err := n.home.loadRows(ctx, n.cfg, n.genesis, n.member.Role)
+	if err != nil {
+		return final(ctx, err)
+	}
+	l := &learner{Node: n, rows: rows}
+	err = l.remember(func(f *facts) {
+		f.Domain, f.Modalities = rows.domain, rows.modalities
+		f.TrainRows, f.TestRows, f.PublicRows = len(rows.private), len(rows.test), len(rows.public)
+	})
+	if err != nil {
+		return err
+	}
+	if len(rows.test) == 0 {
+		n.log.Warn("no own test rows: this node is not scored")
+	}
+	n.offerBaseline(l)
+	if n.member.Role == record.RoleSuper {
+		s, err := newSuper(l)
+		if err != nil {
+			return final(ctx, err)
+		}
+		return s.serve(ctx)
+	}
+	e, err := newEdge(l)
+	if err != nil {
+		return final(ctx, err)
+	}
+	return e.serve(ctx)
+}
+
+// bringUp finishes a join that was interrupted, or follows a change of modalities in the config.
+func (n *Node) bringUp(ctx context.Context) error {
+	modalities := modalityNames(n.genesis)
+	if n.member.Role == record.RoleEdge {
+		set, err := n.home.openOwn(n.cfg, n.member.Role)
+		if err != nil {
+			return final(ctx, err)
+		}
+		if modalities, err = chooseModalities(n.cfg.Modalities, n.genesis, set); err != nil {
+			return final(ctx, err)
+		}
+	}
+	p := provision{
+		home: n.home, store: n.store, genesis: n.genesis, role: n.member.Role, modalities: modalities, network: n.network,
+		progress: func(string, int64, int64) {},
+	}
+	return p.run(ctx)
+}
+
+// errFinal marks an error that a restart of the service cannot mend.
+var errFinal = errors.New("cannot go on")
+
+// final marks err, unless it came from the end of ctx.
+func final(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return fmt.Errorf("%w: %w", errFinal, err)
+}
+
+// last tells whether round is the federation's last.
+func (l *learner) last(round uint64) bool {
+	return l.genesis.Policy.Rounds > 0 && round >= l.genesis.Policy.Rounds
+}
+
+// busy keeps the standalone comparison back until the returned function is called.
+func (l *learner) busy() (free func()) {
+	l.gate.close()
+	return l.gate.open
+}
+
+// rest waits for a change of the ledger; false when ctx has ended.
+func (l *learner) rest(ctx context.Context, changed <-chan struct{}) bool {
+	select {
+	case <-changed:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// pause waits a moment, or for a change of the ledger; false when ctx has ended.
+func (l *learner) pause(ctx context.Context, changed <-chan struct{}) bool {
+	t := time.NewTimer(retryEvery)
+	defer t.Stop()
+	select {
+	case <-changed:
+	case <-t.C:
+	case <-ctx.Done():
+		return false
+	}
+	return true
+}
+
+// retry tells of an aggregate that could not be taken over. An unreachable one is tried again after a moment (nil). An unusable one is
+// marked, and the service starts again from what is stored: the model may be half changed.
+func (l *learner) retry(ctx context.Context, a *aggregateEntry, err error, changed <-chan struct{}) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	err = fmt.Errorf("aggregate %s of round %d: %w", a.cid, a.body.Round, err)
+	if errors.Is(err, errBadBlob) {
+		l.live.rejectBlob()
+		l.unusable[a.cid] = true
+		return err
+	}
+	l.live.fail(err)
+	l.log.Warn("not taken over", "err", err)
+	if !l.pause(ctx, changed) {
+		return ctx.Err()
+	}
+	return nil
+}
+
+// finish notes that the last round is absorbed and scored.
+func (l *learner) finish(round uint64) error {
+	f, _, _, _ := l.live.now()
+	l.live.enter(phaseDone)
+	if f.Learned {
+		return nil
+	}
+	l.log.Info("learning done", "round", round)
+	return l.remember(func(f *facts) { f.Learned = true })
+}
+
+// remember changes the facts and stores them for when the node does not run.
+func (n *Node) remember(change func(*facts)) error {
+	n.factsMu.Lock() // what is stored last must be what was changed last
+	defer n.factsMu.Unlock()
+	return putJSON(n.store, keyFacts, n.live.learn(change))
+}
+
+// publish signs a record with this node's key, stores and gossips it.
+func (n *Node) publish(ctx context.Context, kind record.Kind, body []byte, parents []cid.Cid) (*record.Signed, error) {
+	seq, err := n.store.NextSeq(n.self)
+	if err != nil {
+		return nil, err
+	}
+	r, err := record.Sign(n.key, record.Record{
+		Version: record.Version, Kind: kind, Federation: n.genesis.id, Seq: seq, Parents: parents, Created: time.Now().UnixMilli(), Body: body,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := n.network.Publish(ctx, r); err != nil {
+		return nil, err
+	}
+	n.ledger.add(r)
+	return r, nil
+}
+
+// finiteMetrics leaves out what a record cannot say.
+func finiteMetrics(m map[string]float64) map[string]float64 {
+	out := make(map[string]float64, len(m))
+	for k, v := range m {
+		if !math.IsNaN(v) && !math.IsInf(v, 0) {
+			out[k] = v
+		}
+	}
+	return out
+}

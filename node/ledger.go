@@ -1,0 +1,192 @@
+package node
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+
+	"github.com/ipfs/go-cid"
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/mlecs/mlecs/storage"
+	"github.com/mlecs/mlecs/storage/record"
+)
+
+// ledger indexes the deltas, aggregates and certificates of a store. Records reach it in any order, and any number of times. Safe for
+// concurrent use.
+type ledger struct {
+	mu         sync.RWMutex
+	seen       map[cid.Cid]bool
+	aggregates map[uint64][]*aggregateEntry // by round, best first
+	deltas     map[uint64][]*deltaEntry     // by round, in order of author and CID
+	holders    map[peer.ID]*record.Certificate
+	changed    chan struct{} // closed at the next change
+}
+
+// aggregateEntry and deltaEntry are records without their envelopes.
+type aggregateEntry struct {
+	record.Record
+	cid  cid.Cid
+	body *record.Aggregate
+}
+
+type deltaEntry struct {
+	record.Record
+	cid  cid.Cid
+	body *record.Delta
+}
+
+// newLedger reads all records of store.
+func newLedger(store *storage.Store) (*ledger, error) {
+	l := &ledger{
+		seen:       map[cid.Cid]bool{},
+		aggregates: map[uint64][]*aggregateEntry{},
+		deltas:     map[uint64][]*deltaEntry{},
+		holders:    map[peer.ID]*record.Certificate{},
+		changed:    make(chan struct{}),
+	}
+	for r, err := range store.Records("") {
+		if err != nil {
+			return nil, fmt.Errorf("read records: %w", err)
+		}
+		l.add(r)
+	}
+	return l, nil
+}
+
+// add takes a record that the store accepted. Kinds that it does not know count only.
+func (l *ledger) add(r *record.Signed) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.seen[r.CID] {
+		return
+	}
+	l.seen[r.CID] = true
+	header := r.Record
+	header.Body = nil
+	switch r.Kind {
+	case record.KindAggregate:
+		body, err := record.BodyAs[record.Aggregate](r)
+		if err != nil {
+			return // a newer version: kept, never acted on
+		}
+		list := append(l.aggregates[body.Round], &aggregateEntry{header, r.CID, body})
+		slices.SortFunc(list, compareAggregates)
+		l.aggregates[body.Round] = list
+	case record.KindDelta:
+		body, err := record.BodyAs[record.Delta](r)
+		if err != nil {
+			return
+		}
+		list := append(l.deltas[body.Round], &deltaEntry{header, r.CID, body})
+		slices.SortFunc(list, func(a, b *deltaEntry) int {
+			return cmp.Or(cmp.Compare(a.Author, b.Author), compareCIDs(a.cid, b.cid))
+		})
+		l.deltas[body.Round] = list
+	case record.KindCertificate:
+		body, err := record.BodyAs[record.Certificate](r)
+		if err != nil || body.Invite {
+			return
+		}
+		if have := l.holders[body.Subject]; have == nil || have.Expires < body.Expires {
+			l.holders[body.Subject] = body
+		}
+	}
+	close(l.changed)
+	l.changed = make(chan struct{})
+}
+
+// compareAggregates is the fork choice: of two aggregates of one round the one with more inputs wins, then the lower CID.
+func compareAggregates(a, b *aggregateEntry) int {
+	return cmp.Or(cmp.Compare(len(b.body.Inputs), len(a.body.Inputs)), compareCIDs(a.cid, b.cid))
+}
+
+// next is closed when the ledger changes. Ask for it before looking, so that no change is missed.
+func (l *ledger) next() <-chan struct{} {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return l.changed
+}
+
+// newest is the winning aggregate of the last round that has one; unusable ones are passed over. nil if there is none.
+func (l *ledger) newest(unusable map[cid.Cid]bool) *aggregateEntry {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	for _, round := range slices.Backward(slices.Sorted(maps.Keys(l.aggregates))) {
+		for _, a := range l.aggregates[round] {
+			if !unusable[a.cid] {
+				return a
+			}
+		}
+	}
+	return nil
+}
+
+// rounds gives the winning aggregate of every round, oldest first.
+func (l *ledger) rounds() []*aggregateEntry {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	list := make([]*aggregateEntry, 0, len(l.aggregates))
+	for _, round := range slices.Sorted(maps.Keys(l.aggregates)) {
+		list = append(list, l.aggregates[round][0])
+	}
+	return list
+}
+
+// round gives all deltas of a round, in order of author and CID.
+func (l *ledger) round(r uint64) []*deltaEntry {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return slices.Clone(l.deltas[r])
+}
+
+// own is author's delta of a round, nil if it has published none.
+func (l *ledger) own(author peer.ID, r uint64) *deltaEntry {
+	for _, d := range l.round(r) {
+		if d.Author == author {
+			return d
+		}
+	}
+	return nil
+}
+
+// allDeltas gives every delta in order of round, author and CID.
+func (l *ledger) allDeltas() []*deltaEntry {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	var list []*deltaEntry
+	for _, round := range slices.Sorted(maps.Keys(l.deltas)) {
+		list = append(list, l.deltas[round]...)
+	}
+	return list
+}
+
+// holder is the last-ending certificate seen of p, expired or not.
+func (l *ledger) holder(p peer.ID) (record.Certificate, bool) {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	if c := l.holders[p]; c != nil {
+		return *c, true
+	}
+	return record.Certificate{}, false
+}
+
+// allHolders gives every member ever certified, in order of id.
+func (l *ledger) allHolders() []record.Certificate {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	list := make([]record.Certificate, 0, len(l.holders))
+	for _, p := range slices.Sorted(maps.Keys(l.holders)) {
+		list = append(list, *l.holders[p])
+	}
+	return list
+}
+
+// count is the number of records.
+func (l *ledger) count() int {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return len(l.seen)
+}

@@ -1,0 +1,102 @@
+package node
+
+import "sync"
+
+// Phases of a node beside the stages that learn/method names.
+const (
+	phaseStarting   = "starting"
+	phaseFetching   = "fetching"
+	phaseLoading    = "loading"
+	phaseWaiting    = "waiting"
+	phaseAbsorbing  = "absorbing"
+	phaseCollecting = "collecting"
+	phaseEvaluating = "evaluating"
+	phaseBaseline   = "baseline"
+	phaseDone       = "done"
+	phaseStopped    = "stopped"
+)
+
+// facts are what is known of a node's learner; they outlive its process.
+type facts struct {
+	Domain          string   `json:"domain"`
+	Modalities      []string `json:"modalities"`
+	ParamsTotal     int64    `json:"params_total"`
+	ParamsTrainable int64    `json:"params_trainable"`
+	TrainRows       int      `json:"train_rows"`
+	TestRows        int      `json:"test_rows"`
+	PublicRows      int      `json:"public_rows"`
+	Learned         bool     `json:"learned"`  // the last round is absorbed and scored
+	Compared        bool     `json:"compared"` // the standalone comparison is finished, or none is asked for
+}
+
+// work is what one part of the node is at.
+type work struct {
+	phase       string
+	done, total int
+	loss        float64
+}
+
+// live is the state of a running node that Status shows. Safe for concurrent use.
+type live struct {
+	mu       sync.Mutex
+	facts    facts
+	learner  work
+	baseline work
+	err      string
+	badBlobs int64 // deltas left out for content that is not what it should be
+}
+
+func newLive() *live { return &live{learner: work{phase: phaseStarting}} }
+
+// enter begins a phase of the learner.
+func (l *live) enter(phase string) { l.progress(phase, 0, 0, 0) }
+
+// progress is a method.Progress of the learner.
+func (l *live) progress(stage string, done, total int, loss float64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.learner = work{stage, done, total, loss}
+}
+
+// compare is the progress of the standalone comparison; an empty phase ends it.
+func (l *live) compare(phase string, done, total int, loss float64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.baseline = work{phase, done, total, loss}
+}
+
+// fail sets the last error of the learner, nil clears it.
+func (l *live) fail(err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.err = ""
+	if err != nil {
+		l.err = err.Error()
+	}
+}
+
+func (l *live) rejectBlob() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.badBlobs++
+}
+
+// learn changes the facts, and returns them.
+func (l *live) learn(change func(*facts)) facts {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	change(&l.facts)
+	return l.facts
+}
+
+// now tells facts, the work to show (the comparison's while the learner rests), the last error and the bad blobs.
+func (l *live) now() (f facts, w work, err string, badBlobs int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	w = l.learner
+	resting := w.phase == phaseWaiting || w.phase == phaseCollecting || w.phase == phaseDone
+	if resting && l.baseline.phase != "" {
+		w = l.baseline
+	}
+	return l.facts, w, l.err, l.badBlobs
+}

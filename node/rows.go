@@ -1,0 +1,205 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"slices"
+	"strings"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/mlecs/mlecs/learn/data"
+	"github.com/mlecs/mlecs/learn/method"
+	"github.com/mlecs/mlecs/learn/model"
+	"github.com/mlecs/mlecs/node/api"
+	"github.com/mlecs/mlecs/storage/record"
+)
+
+const metadataFile = "metadata.jsonl"
+
+// split tells training rows from test rows; rows without a split are for training.
+type split bool
+
+const (
+	train split = false
+	test  split = true
+)
+
+func rowsOf(set *data.Set, s split) []data.Row {
+	var rows []data.Row
+	for _, r := range set.Rows {
+		if (r.Split == "test") == bool(s) {
+			rows = append(rows, r)
+		}
+	}
+	return rows
+}
+
+// requireTargets refuses rows without a target.
+func requireTargets(set *data.Set, rows []data.Row) error {
+	for _, r := range rows {
+		if r.Target == "" {
+			return api.Advise(fmt.Errorf("%s/%s:%d: row %s has no target", set.Dir, metadataFile, r.Line, r.ID), "give every row that a node learns from or is scored on the text to generate as \"target\"")
+		}
+	}
+	return nil
+}
+
+// chooseModalities are those that a node uses, in the genesis's order: those asked for, or else all that own data and federation share.
+func chooseModalities(asked []string, g *genesis, set *data.Set) ([]string, error) {
+	all := modalityNames(g)
+	for _, m := range asked {
+		if !slices.Contains(all, m) {
+			return nil, api.Advise(fmt.Errorf("modality %q is none of the federation's", m), "it has %s: change `modalities` in config.yaml", strings.Join(all, ", "))
+		}
+	}
+	var use []string
+	for _, m := range g.Data.Modalities {
+		has := set.Kinds[m.Name] != ""
+		if has && set.Kinds[m.Name] != m.Kind {
+			return nil, fmt.Errorf("modality %q is %s in the federation and %s in %s", m.Name, m.Kind, set.Kinds[m.Name], set.Dir)
+		}
+		switch wanted := slices.Contains(asked, m.Name); {
+		case wanted && !has:
+			return nil, api.Advise(fmt.Errorf("the data in %s has no modality %q", set.Dir, m.Name),
+				"it has %s: change `modalities` in config.yaml, or add the field %s to %s", strings.Join(set.Modalities(), ", "), m.Name+fileSuffix, metadataFile)
+		case has && (wanted || len(asked) == 0):
+			use = append(use, m.Name)
+		}
+	}
+	if len(use) == 0 {
+		return nil, api.Advise(fmt.Errorf("the data in %s and the federation have no modality in common", set.Dir),
+			"the federation has %s, the data %s", strings.Join(all, ", "), strings.Join(set.Modalities(), ", "))
+	}
+	return use, nil
+}
+
+// specs are the genesis's modalities with the given names, for decoding and for the model.
+func (g *genesis) specs(names []string) (decode []data.Modality, shape []model.Modality) {
+	for _, m := range g.Data.Modalities {
+		if slices.Contains(names, m.Name) {
+			decode = append(decode, dataModality(m))
+			shape = append(shape, model.Modality{Name: m.Name, Kind: m.Kind, Shape: m.Shape})
+		}
+	}
+	return decode, shape
+}
+
+// loadExamples decodes rows, in their order, a few at a time. Rows with none of the modalities are left out and counted in empty.
+func loadExamples(ctx context.Context, set *data.Set, rows []data.Row, mods []data.Modality) (examples []method.Example, empty int, err error) {
+	examples = make([]method.Example, len(rows))
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(runtime.GOMAXPROCS(0))
+	for i, r := range rows {
+		g.Go(func() error {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			ex := method.Example{ID: r.ID, Inputs: make(map[string][]float32, len(mods)), Text: r.Text, Target: r.Target}
+			for _, m := range mods {
+				t, err := set.Tensor(r, m)
+				if err != nil {
+					return fmt.Errorf("%s/%s:%d: %w", set.Dir, metadataFile, r.Line, err)
+				}
+				if t != nil {
+					ex.Inputs[m.Name] = t
+				}
+			}
+			examples[i] = ex
+			return nil
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return nil, 0, err
+	}
+	kept := slices.DeleteFunc(examples, func(ex method.Example) bool { return len(ex.Inputs) == 0 })
+	return kept, len(rows) - len(kept), nil
+}
+
+// rowSet is all that a node learns from and is scored on, decoded.
+type rowSet struct {
+	modalities []string
+	shapes     []model.Modality
+	domain     string
+	private    []method.Example // own training rows: empty on a super-peer
+	test       []method.Example // own test rows
+	public     []method.Example // the federation's; with targets on a super-peer
+}
+
+// loadRows reads the own data folder and data/public. A super-peer may have no own folder: then it has no scores.
+func (h *Home) loadRows(ctx context.Context, cfg Config, g *genesis, role record.Role) (*rowSet, error) {
+	rs := &rowSet{modalities: modalityNames(g), domain: cfg.Domain}
+	var own *data.Set
+	if dir := h.dataDir(cfg); dir != "" {
+		var err error
+		if own, err = data.Open(dir); err != nil {
+			return nil, fmt.Errorf("open own data: %w", err)
+		}
+	} else if role == record.RoleEdge {
+		return nil, errNoData(h)
+	}
+	if role == record.RoleEdge {
+		var err error
+		if rs.modalities, err = chooseModalities(cfg.Modalities, g, own); err != nil {
+			return nil, err
+		}
+	}
+	var decode []data.Modality
+	decode, rs.shapes = g.specs(rs.modalities)
+	public, err := data.Open(h.path(publicDir))
+	if err != nil {
+		return nil, fmt.Errorf("open public data: %w", err)
+	}
+	load := func(set *data.Set, s split, into *[]method.Example, targets bool) error {
+		rows := rowsOf(set, s)
+		if targets {
+			if err := requireTargets(set, rows); err != nil {
+				return err
+			}
+		}
+		var err error
+		*into, _, err = loadExamples(ctx, set, rows, decode)
+		return err
+	}
+	if err := load(public, train, &rs.public, role == record.RoleSuper); err != nil {
+		return nil, fmt.Errorf("load public rows: %w", err)
+	}
+	if own == nil {
+		return rs, nil
+	}
+	if rs.domain == "" {
+		rs.domain = domains(own)
+	}
+	if err := load(own, test, &rs.test, true); err != nil {
+		return nil, fmt.Errorf("load own test rows: %w", err)
+	}
+	if role == record.RoleEdge {
+		if err := load(own, train, &rs.private, true); err != nil {
+			return nil, fmt.Errorf("load own training rows: %w", err)
+		}
+		if len(rs.private) == 0 {
+			return nil, api.Advise(fmt.Errorf("%s has no training rows with a modality in use", own.Dir), "mark rows with \"split\": \"train\"")
+		}
+	}
+	return rs, nil
+}
+
+// domains joins the domains of a set's rows, a few at most.
+func domains(set *data.Set) string {
+	var names []string
+	for _, r := range set.Rows {
+		if r.Domain != "" && !slices.Contains(names, r.Domain) {
+			names = append(names, r.Domain)
+		}
+	}
+	slices.Sort(names)
+	if len(names) > 4 {
+		return fmt.Sprintf("%s+%d more", strings.Join(names[:3], "+"), len(names)-3)
+	}
+	return strings.Join(names, "+")
+}
+
+func errNoData(h *Home) error {
+	return api.Advise(fmt.Errorf("home %s names no data: an edge learns from its own rows", h.Dir), "set `data` in %s, or start with --data DIR", h.path(configFile))
+}

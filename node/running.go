@@ -1,0 +1,102 @@
+package node
+
+import (
+	"context"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/mlecs/mlecs/node/api"
+)
+
+// runningView adds to a view what only the running node knows.
+type runningView struct {
+	view
+	node    *Node
+	started time.Time
+	disk    diskMeter
+}
+
+// Status of the running node.
+func (v *runningView) Status(context.Context) (*api.Status, error) {
+	s, err := v.describe()
+	if err != nil {
+		return nil, err
+	}
+	n := v.node
+	f, w, failed, badBlobs := n.live.now()
+	f.show(s)
+	s.DiskBytes = v.disk.bytes(s.Home)
+	s.Running, s.PID, s.Error = true, os.Getpid(), failed
+	s.UptimeSec = time.Since(v.started).Seconds()
+	s.Phase, s.StepDone, s.StepTotal, s.Loss = w.phase, w.done, w.total, finite(w.loss)
+	if s.Done {
+		s.Phase = phaseDone
+	}
+	s.Addrs = nonNil(n.network.Addrs())
+	for _, p := range n.network.Peers() {
+		if p.Role != "" {
+			s.Peers++
+		}
+	}
+	t := n.network.Traffic()
+	s.BytesSent, s.BytesReceived = t.Sent, t.Received
+	s.RejectedRecords, s.RejectedBlobs, s.RefusedPeers = t.RejectedRecords, t.RejectedBlobs+badBlobs, t.RefusedPeers
+	return s, nil
+}
+
+// Peers are connected peers, and members that are not connected.
+func (v *runningView) Peers(context.Context) ([]api.Peer, error) {
+	list := []api.Peer{}
+	connected := map[peer.ID]bool{v.node.network.ID(): true}
+	for _, p := range v.node.network.Peers() {
+		connected[p.ID] = true
+		out := api.Peer{
+			PeerID: p.ID.String(), Name: p.Name, Role: string(p.Role), Connected: true, Addr: p.Addr,
+			RTTMillis: float64(p.RTT) / float64(time.Millisecond), Since: p.Since.Unix(), Sent: p.Sent, Received: p.Received,
+		}
+		if m, ok := v.node.network.Member(p.ID); ok {
+			out.Expires = m.Expires.Unix()
+		}
+		list = append(list, out)
+	}
+	for _, m := range v.node.network.Members() {
+		if !connected[m.ID] {
+			list = append(list, api.Peer{PeerID: m.ID.String(), Name: m.Name, Role: string(m.Role), Expires: m.Expires.Unix()})
+		}
+	}
+	slices.SortFunc(list, func(a, b api.Peer) int { return strings.Compare(a.PeerID, b.PeerID) })
+	return list, nil
+}
+
+// Invite makes a token while the node holds the store.
+func (v *runningView) Invite(_ context.Context, r api.InviteRequest) (*api.InviteReply, error) {
+	token, err := v.home.invite(v.store, r, v.node.network.Addrs())
+	if err != nil {
+		return nil, err
+	}
+	return &api.InviteReply{Token: token}, nil
+}
+
+// Stop begins a clean stop.
+func (v *runningView) Stop() { v.node.stop() }
+
+// diskMeter adds up a home's files, now and then: status is asked for often, and a home has many files.
+type diskMeter struct {
+	mu    sync.Mutex
+	at    time.Time
+	total int64
+}
+
+func (d *diskMeter) bytes(dir string) int64 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if now := time.Now(); now.Sub(d.at) > 10*time.Second {
+		d.at, d.total = now, diskBytes(dir)
+	}
+	return d.total
+}

@@ -1,0 +1,211 @@
+package node
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/ipfs/go-cid"
+
+	"github.com/mlecs/mlecs/learn/method"
+	"github.com/mlecs/mlecs/storage/record"
+)
+
+// super is the learner of a super-peer. The one that leads opens a round with the aggregate of the round before, collects deltas, and
+// closes it with the next aggregate; the others follow by its checkpoints, so that each can lead when those before it are gone.
+type super struct {
+	*learner
+	cloud *method.Cloud
+	at    cid.Cid // aggregate whose state the cloud is in; undefined at the start
+}
+
+func newSuper(l *learner) (*super, error) {
+	small, err := loadBase(l.store, l.genesis, record.RoleEdge)
+	if err != nil {
+		return nil, err
+	}
+	large, err := loadBase(l.store, l.genesis, record.RoleSuper)
+	if err != nil {
+		return nil, err
+	}
+	rs := l.rows
+	c, err := method.NewCloud(l.genesis.method, large, small, rs.shapes, rs.public, l.genesis.Share, l.cfg.stream())
+	if err != nil {
+		return nil, fmt.Errorf("build the super-peer's models: %w", err)
+	}
+	total, trainable := c.Params()
+	return &super{learner: l, cloud: c}, l.remember(func(f *facts) { f.ParamsTotal, f.ParamsTrainable = total, trainable })
+}
+
+// serve runs until ctx ends, or a failure that a new try from the newest checkpoint may mend.
+func (s *super) serve(ctx context.Context) error {
+	if err := s.scoreConstant(s.rows.public); err != nil {
+		return err
+	}
+	for {
+		changed := s.ledger.next()
+		a := s.ledger.newest(s.unusable)
+		if a != nil && s.at != a.cid {
+			if err := s.follow(ctx, a); err != nil {
+				if err := s.retry(ctx, a, err, changed); err != nil {
+					return err
+				}
+				continue
+			}
+		}
+		switch {
+		case a != nil && s.last(a.body.Round):
+			if err := s.finish(a.body.Round); err != nil {
+				return err
+			}
+			if !s.rest(ctx, changed) {
+				return ctx.Err()
+			}
+		case !s.leads():
+			s.live.enter(phaseWaiting)
+			if !s.pause(ctx, changed) {
+				return ctx.Err()
+			}
+		default:
+			if err := s.lead(ctx, a); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// leads tells whether this is the connected super-peer with the lowest id.
+func (s *super) leads() bool {
+	for _, m := range s.network.Members() {
+		if m.Role == record.RoleSuper && m.Connected && m.ID < s.self {
+			return false
+		}
+	}
+	return true
+}
+
+// follow puts the cloud into the state after a, from its checkpoint, and scores it.
+func (s *super) follow(ctx context.Context, a *aggregateEntry) error {
+	defer s.busy()()
+	s.live.enter(phaseAbsorbing)
+	cp := a.body.Checkpoint
+	if !cp.CID.Defined() || cp.Bytes > maxCheckpoint {
+		return fmt.Errorf("checkpoint: %w: none, or %d bytes are too many", errBadBlob, cp.Bytes)
+	}
+	if err := s.fetchBlobs(ctx, []record.Blob{cp}, a.Author); err != nil {
+		return err
+	}
+	r, size, err := s.store.OpenBlob(cp.CID)
+	if err != nil {
+		return fmt.Errorf("checkpoint: %w", err)
+	}
+	defer r.Close()
+	if err := s.cloud.ReadState(io.LimitReader(r, size)); err != nil {
+		return fmt.Errorf("checkpoint: %w: %w", errBadBlob, err)
+	}
+	s.at = a.cid
+	s.live.fail(nil)
+	s.log.Info("took over the checkpoint", "round", a.body.Round, "aggregate", a.cid)
+	return s.score(ctx, a.body.Round, s.cloud.Evaluate)
+}
+
+// lead closes the round after a, or opens the first one if a is nil.
+func (s *super) lead(ctx context.Context, a *aggregateEntry) error {
+	var round uint64
+	var inputs []input
+	if a != nil {
+		round = a.body.Round + 1
+		s.live.enter(phaseCollecting)
+		var err error
+		if inputs, err = s.collect(ctx, round, a); err != nil || inputs == nil {
+			return err // nil: another super-peer closed the round, or leads
+		}
+	}
+	agg, err := s.aggregate(ctx, round, inputs)
+	if err != nil {
+		return err
+	}
+	body, parents, err := s.aggregateBody(agg, a, inputs)
+	if err != nil {
+		return fmt.Errorf("aggregate of round %d: %w", round, err)
+	}
+	kind, encoded, err := record.NewBody(body)
+	if err != nil {
+		return fmt.Errorf("aggregate of round %d: %w", round, err)
+	}
+	r, err := s.publish(ctx, kind, encoded, parents)
+	if err != nil {
+		return fmt.Errorf("publish aggregate of round %d: %w", round, err)
+	}
+	s.at = r.CID
+	s.live.fail(nil)
+	s.log.Info("published aggregate", "round", round, "aggregate", r.CID, "inputs", len(inputs))
+	return s.score(ctx, round, s.cloud.Evaluate)
+}
+
+// aggregate runs the cloud's part of a round.
+func (s *super) aggregate(ctx context.Context, round uint64, inputs []input) (*method.Aggregate, error) {
+	defer s.busy()()
+	s.log.Info("aggregating", "round", round, "inputs", len(inputs))
+	in := make([]method.Input, len(inputs))
+	for i, d := range inputs {
+		in[i] = method.Input{ID: d.cid.String(), Delta: *d.delta}
+	}
+	agg, err := s.cloud.Round(ctx, round, in, s.live.progress)
+	if err != nil {
+		return nil, fmt.Errorf("aggregate round %d: %w", round, err)
+	}
+	return agg, nil
+}
+
+// aggregateBody stores the blobs of an aggregate, and gives what its record says and builds on: the aggregate before, and the deltas.
+func (s *super) aggregateBody(agg *method.Aggregate, before *aggregateEntry, inputs []input) (*record.Aggregate, []cid.Cid, error) {
+	var own cid.Cid // stands for the super-peer's own contribution
+	var parents []cid.Cid
+	if before != nil {
+		own = before.cid
+		parents = append(parents, before.cid)
+	}
+	body := &record.Aggregate{Round: agg.Round, Metrics: finiteMetrics(agg.Metrics)}
+	for i, in := range inputs {
+		parents = append(parents, in.cid)
+		body.Inputs = append(body.Inputs, record.Input{Delta: in.cid, Author: in.Author, Modalities: in.body.Modalities, Weight: agg.Weights[i]})
+	}
+	for _, part := range agg.Components {
+		rc, err := putComponent(s.store, part.Component)
+		if err != nil {
+			return nil, nil, err
+		}
+		ac := record.AggregatedComponent{Component: rc, Rule: part.Rule}
+		for k, i := range part.Inputs {
+			w := record.ComponentWeight{Delta: own, Weight: part.Weights[k]}
+			if i >= 0 {
+				w.Delta = inputs[i].cid
+			}
+			ac.Inputs = append(ac.Inputs, w)
+		}
+		body.Components = append(body.Components, ac)
+	}
+	if agg.Supervision != nil {
+		var buf bytes.Buffer
+		if err := method.WriteSupervision(&buf, agg.Supervision); err != nil {
+			return nil, nil, fmt.Errorf("encode supervision: %w", err)
+		}
+		var err error
+		if body.Supervision, err = s.store.PutBlobBytes(buf.Bytes()); err != nil {
+			return nil, nil, fmt.Errorf("store supervision: %w", err)
+		}
+	}
+	var err error
+	if body.Checkpoint, err = putPiped(s.store, s.cloud.WriteState); err != nil {
+		return nil, nil, fmt.Errorf("store checkpoint: %w", err)
+	}
+	return body, parents, nil
+}
+
+// deadline is when a round that opens now closes with whatever is in.
+func (s *super) deadline() time.Duration {
+	return time.Duration(s.genesis.Policy.Deadline) * time.Millisecond
+}
