@@ -4,6 +4,8 @@ import (
 	"fmt"
 
 	"gorgonia.org/tensor"
+
+	"github.com/mlecs/mlecs/learn/kernel"
 )
 
 // Block is one pre-norm GPT-2 transformer block:
@@ -18,7 +20,6 @@ type Block struct {
 	QKV, AttnProj, FC, MLPProj Affine
 
 	norm1, norm2 LayerNorm
-	gelu         GELU
 	scratch      *Scratch
 
 	// activations of the last Forward
@@ -115,7 +116,7 @@ func (b *Block) mlp(out, h []float32, p blockTensors) {
 	b.norm2.forward(a2, h, p.gain2, p.bias2)
 	clear(u)
 	b.FC.forward(u, a2, p.fc)
-	b.gelu.forward(g, u)
+	kernel.GELU(g, u)
 	copy(out, h)
 	b.MLPProj.forward(out, g, p.mlpProj)
 }
@@ -127,7 +128,7 @@ func (b *Block) Backward(grads [][]float32, grad []float32, in [][]float32, _ []
 	wide, narrow, dh := b.scratch.slot(0, 4*size), b.scratch.slot(1, size), b.scratch.slot(2, size)
 
 	b.MLPProj.backward(wide, d.mlpProj, grad, b.g[:4*size], p.mlpProj)
-	b.gelu.backward(wide, wide, b.u[:4*size])
+	kernel.GELUGrad(wide, b.u[:4*size], wide)
 	b.FC.backward(narrow, d.fc, wide, b.a2[:size], p.fc)
 	b.norm2.backward(dh, d.gain2, d.bias2, narrow, p.gain2)
 	for i, g := range grad {

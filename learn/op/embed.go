@@ -16,6 +16,8 @@ type Embed struct {
 	IDs []int32
 	// From [Rows] names the row of soft prompts that a row begins with: several sequences may continue one prompt.
 	From []int32
+	// Offset is the position of the first element of a row.
+	Offset int
 
 	dim int
 }
@@ -45,6 +47,7 @@ func (e *Embed) Shape(in []tensor.Shape) (tensor.Shape, error) {
 // Forward implements Func.
 func (e *Embed) Forward(out []float32, in [][]float32) {
 	wte, wpe := in[0], in[1]
+	e.dim = len(out) / (e.Rows * (e.Prompt + e.Slots))
 	e.each(func(at, pos, prompt, id int) {
 		o := out[at : at+e.dim]
 		copy(o, wpe[pos*e.dim:])
@@ -81,11 +84,11 @@ func (e *Embed) each(visit func(at, pos, prompt, id int)) {
 	at := 0
 	for r := range e.Rows {
 		for p := range e.Prompt {
-			visit(at, p, (int(e.From[r])*e.Prompt+p)*e.dim, -1)
+			visit(at, e.Offset+p, (int(e.From[r])*e.Prompt+p)*e.dim, -1)
 			at += e.dim
 		}
 		for s := range e.Slots {
-			visit(at, e.Prompt+s, -1, int(e.IDs[r*e.Slots+s]))
+			visit(at, e.Offset+e.Prompt+s, -1, int(e.IDs[r*e.Slots+s]))
 			at += e.dim
 		}
 	}

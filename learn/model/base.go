@@ -1,0 +1,152 @@
+package model
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"math"
+	"slices"
+
+	"github.com/mlecs/mlecs/learn/adapter"
+)
+
+// Base is a frozen backbone with its tokenizer. As a file it is one safetensors blob with HuggingFace's tensor names, and
+// config and tokenizer as JSON in the metadata. It is shared between models and never written.
+type Base struct {
+	Config    Config
+	Tensors   map[string]adapter.Tensor // transformer.wte.weight, transformer.h.0.attn.c_attn.weight [in,out], ...
+	Tokenizer *Tokenizer
+}
+
+// Keys of the file's metadata.
+const (
+	metaFormat    = "format"
+	metaConfig    = "config"
+	metaTokenizer = "tokenizer"
+
+	baseFormat = "mlecs-base-1"
+)
+
+// Params counts the elements of all tensors.
+func (b *Base) Params() int64 {
+	var n int64
+	for _, t := range b.Tensors {
+		n += int64(len(t.Data))
+	}
+	return n
+}
+
+// Validate checks that the tensors are those of the Config, finite, and that every token has an embedding.
+func (b *Base) Validate() error {
+	if err := b.Config.Validate(); err != nil {
+		return err
+	}
+	want := b.Config.tensors()
+	for _, w := range want {
+		t, ok := b.Tensors[w.name]
+		if !ok {
+			return fmt.Errorf("tensor %s %v is missing", w.name, w.shape)
+		}
+		size := 1
+		for _, d := range w.shape {
+			size *= d
+		}
+		if !slices.Equal(t.Shape, w.shape) || len(t.Data) != size {
+			return fmt.Errorf("tensor %s has shape %v and %d values, the config wants %v", w.name, t.Shape, len(t.Data), w.shape)
+		}
+		for i, v := range t.Data {
+			if math.IsNaN(float64(v)) || math.IsInf(float64(v), 0) {
+				return fmt.Errorf("tensor %s: value %d is %v", w.name, i, v)
+			}
+		}
+	}
+	if len(b.Tensors) != len(want) {
+		known := make(map[string]bool, len(want))
+		for _, w := range want {
+			known[w.name] = true
+		}
+		for _, name := range slices.Sorted(maps.Keys(b.Tensors)) {
+			if !known[name] {
+				return fmt.Errorf("tensor %s %v does not belong to a GPT-2 of %d layers", name, b.Tensors[name].Shape, b.Config.Layers)
+			}
+		}
+	}
+	if b.Tokenizer != nil && b.Tokenizer.Size() > b.Config.Vocab {
+		return fmt.Errorf("the tokenizer has %d tokens, the config's vocab_size is %d", b.Tokenizer.Size(), b.Config.Vocab)
+	}
+	return nil
+}
+
+// Write encodes the base; equal bases give equal bytes.
+func (b *Base) Write(w io.Writer) error {
+	if err := b.Validate(); err != nil {
+		return fmt.Errorf("write base: %w", err)
+	}
+	if b.Tokenizer == nil {
+		return fmt.Errorf("write base: it has no tokenizer")
+	}
+	config, err := json.Marshal(b.Config)
+	if err != nil {
+		return fmt.Errorf("write base: encode the config: %w", err)
+	}
+	tokenizer, err := json.Marshal(b.Tokenizer)
+	if err != nil {
+		return fmt.Errorf("write base: encode the tokenizer: %w", err)
+	}
+	var all []adapter.Tensor
+	for _, t := range b.Config.tensors() {
+		all = append(all, b.Tensors[t.name])
+	}
+	err = adapter.WriteTensors(w, all, map[string]string{
+		metaFormat: baseFormat, metaConfig: string(config), metaTokenizer: string(tokenizer),
+	})
+	if err != nil {
+		return fmt.Errorf("write base: %w", err)
+	}
+	return nil
+}
+
+// ReadBase decodes what Write wrote, from at most limit bytes, and validates it.
+func ReadBase(r io.Reader, limit int64) (*Base, error) {
+	all, meta, err := adapter.ReadTensors(r, limit)
+	if err != nil {
+		return nil, fmt.Errorf("read base: %w", err)
+	}
+	if meta[metaFormat] != baseFormat {
+		return nil, fmt.Errorf("read base: the file's format is %q, want %q", meta[metaFormat], baseFormat)
+	}
+	b := &Base{Tensors: make(map[string]adapter.Tensor, len(all)), Tokenizer: new(Tokenizer)}
+	if err := json.Unmarshal([]byte(meta[metaConfig]), &b.Config); err != nil {
+		return nil, fmt.Errorf("read base: config: %w", err)
+	}
+	if err := json.Unmarshal([]byte(meta[metaTokenizer]), b.Tokenizer); err != nil {
+		return nil, fmt.Errorf("read base: tokenizer: %w", err)
+	}
+	for _, t := range all {
+		b.Tensors[t.Name] = t
+	}
+	if err := b.Validate(); err != nil {
+		return nil, fmt.Errorf("read base: %w", err)
+	}
+	return b, nil
+}
+
+// Digest names the weights: LoRA of different bases must not be averaged.
+func (b *Base) Digest() string {
+	h := sha256.New()
+	var raw []byte
+	for _, name := range slices.Sorted(maps.Keys(b.Tensors)) {
+		t := b.Tensors[name]
+		fmt.Fprintf(h, "%q %v\n", name, t.Shape)
+		raw = raw[:0]
+		for _, v := range t.Data {
+			raw = binary.LittleEndian.AppendUint32(raw, math.Float32bits(v))
+		}
+		h.Write(raw)
+	}
+	return hex.EncodeToString(h.Sum(nil)[:16])
+}

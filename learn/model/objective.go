@@ -1,0 +1,39 @@
+package model
+
+import (
+	"fmt"
+	"math"
+)
+
+// Kinds of contrastive loss.
+const (
+	ContrastSimilarity = "similarity" // op.Similarity of the fused vector and of every modality's projection with the anchor
+	ContrastGram       = "gram"       // op.Gram of the anchor and every modality's share of the fused vector
+)
+
+// Objective weighs the parts of the loss of one step. A part with weight 0 is not computed.
+type Objective struct {
+	LM, Soft, Contrast float64
+	Kind               string  // of the contrastive loss
+	Tau                float64 // temperature of ContrastGram; 0 means 0.07
+	LR, Decay          float64 // AdamW
+	Clip               float64 // global gradient norm; 0: not clipped
+}
+
+// Loss of one step, each part before its weight; 0 for what was not computed.
+type Loss struct{ Total, LM, Soft, Contrast float64 }
+
+func (o Objective) validate() error {
+	for _, f := range []struct {
+		name  string
+		value float64
+	}{{"LM", o.LM}, {"Soft", o.Soft}, {"Contrast", o.Contrast}, {"Tau", o.Tau}, {"LR", o.LR}, {"Decay", o.Decay}, {"Clip", o.Clip}} {
+		if !(f.value >= 0) || math.IsInf(f.value, 0) {
+			return fmt.Errorf("objective: %s is %v, want 0 or more", f.name, f.value)
+		}
+	}
+	if o.Contrast > 0 && o.Kind != ContrastSimilarity && o.Kind != ContrastGram {
+		return fmt.Errorf("objective: unknown contrastive loss %q, want %s or %s", o.Kind, ContrastSimilarity, ContrastGram)
+	}
+	return nil
+}
