@@ -28,6 +28,7 @@ func topicOf(federation cid.Cid) string { return "/mlecs/" + federation.String()
 // valid and on disk here; the topic is relayed, not subscribed to, since subscribers are served by accept.
 type gossip struct {
 	topic *pubsub.Topic
+	joins *pubsub.TopicEventHandler
 	trace *meshTrace
 }
 
@@ -56,10 +57,29 @@ func startGossip(ctx context.Context, n *Network) (*gossip, error) {
 	if err != nil {
 		return nil, err
 	}
+	joins, err := topic.EventHandler()
+	if err != nil {
+		return nil, err
+	}
 	if _, err := topic.Relay(); err != nil {
 		return nil, err
 	}
-	return &gossip{topic, trace}, nil
+	return &gossip{topic, joins, trace}, nil
+}
+
+// watchJoins syncs with every peer that subscribes. What was published between its hello and its subscription has not reached it by
+// gossip, and would otherwise wait for the periodic sync.
+func (n *Network) watchJoins(ctx context.Context) error {
+	joins := n.gossip.Load().joins
+	for {
+		e, err := joins.NextPeerEvent(ctx)
+		if err != nil {
+			return err
+		}
+		if e.Type == pubsub.PeerJoin {
+			n.reconcileWith(e.Peer)
+		}
+	}
 }
 
 // messageID is a hash of the envelope, so that a record is one message whoever publishes it.

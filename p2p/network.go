@@ -175,6 +175,7 @@ func (n *Network) Serve(ctx context.Context) error {
 	supervisor.Add(service{"sweep", n.sweepLoop})
 	supervisor.Add(service{"tend", n.tendLoop})
 	supervisor.Add(service{"dial", n.dialLoop})
+	supervisor.Add(service{"joins", n.watchJoins})
 	supervisor.Add(service{"reconcile", n.reconcileLoop})
 	if n.mdns {
 		supervisor.Add(service{"mdns", n.serveMDNS})
