@@ -56,7 +56,7 @@ func (s *super) collect(ctx context.Context, round uint64, before *aggregateEntr
 	}
 }
 
-// quorum is how many deltas close a round before the deadline: the policy's share of the edges that are connected, and its minimum.
+// quorum is how many deltas close the round before its deadline, with the edges that are connected now.
 func (s *super) quorum() int {
 	live := 0
 	for _, m := range s.network.Members() {
@@ -64,8 +64,12 @@ func (s *super) quorum() int {
 			live++
 		}
 	}
-	p := s.genesis.Policy
-	share := int(math.Ceil(p.Quorum*float64(live) - 1e-9)) // 0.1*10 is more than 1 in floating point
+	return quorumOf(s.genesis.Policy, live)
+}
+
+// quorumOf is the policy's share of the live edges, and no less than its minimum.
+func quorumOf(p record.RoundPolicy, live int) int {
+	share := int(math.Ceil(p.Quorum*float64(live) - 1e-9)) // 0.7*10 is more than 7 in floating point
 	return max(1, share, int(min(p.Min, record.MaxInputs)))
 }
 

@@ -41,41 +41,46 @@ func (h *Home) Invite(ctx context.Context, role record.Role, validFor time.Durat
 		return "", err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
-	return h.invite(store, req, nil)
+	t, err := h.invite(store, req, nil)
+	if err != nil {
+		return "", err
+	}
+	return t.String(), nil
 }
 
 // invite signs an invite. current are the addresses of the running node.
-func (h *Home) invite(store *storage.Store, req api.InviteRequest, current []string) (string, error) {
+func (h *Home) invite(store *storage.Store, req api.InviteRequest, current []string) (p2p.Token, error) {
+	var none p2p.Token
 	role, validFor := record.Role(req.Role), time.Duration(req.Seconds)*time.Second
 	if role != record.RoleEdge && role != record.RoleSuper {
-		return "", fmt.Errorf("invite: %w: role %q; use edge or super", api.ErrBadRequest, req.Role)
+		return none, fmt.Errorf("invite: %w: role %q; use edge or super", api.ErrBadRequest, req.Role)
 	}
 	if req.Seconds < 1 || req.Seconds > int64(maxInvite/time.Second) {
-		return "", fmt.Errorf("invite: %w: it must be valid for more than a second and at most ten years", api.ErrBadRequest)
+		return none, fmt.Errorf("invite: %w: it must be valid for more than a second and at most ten years", api.ErrBadRequest)
 	}
 	founder, err := h.founder()
 	if err != nil {
-		return "", fmt.Errorf("invite: %w", err)
+		return none, fmt.Errorf("invite: %w", err)
 	}
 	m, err := loadMembership(store)
 	if err != nil {
-		return "", fmt.Errorf("invite: %w", err)
+		return none, fmt.Errorf("invite: %w", err)
 	}
 	federation, err := cid.Decode(m.Federation)
 	if err != nil {
-		return "", fmt.Errorf("invite: read federation id: %w", err)
+		return none, fmt.Errorf("invite: read federation id: %w", err)
 	}
 	bootstrap := req.Bootstrap
 	if len(bootstrap) == 0 {
 		if bootstrap, err = reachable(store, current); err != nil {
-			return "", fmt.Errorf("invite: %w", err)
+			return none, fmt.Errorf("invite: %w", err)
 		}
 	}
 	t, err := p2p.NewInvite(store, founder, federation, role, time.Now().Add(validFor), bootstrap)
 	if err != nil {
-		return "", fmt.Errorf("invite: %w", err)
+		return none, fmt.Errorf("invite: %w", err)
 	}
-	return t.String(), nil
+	return t, nil
 }
 
 // reachable are the addresses to put into a token: the current or the last ones, loopback only if there is nothing else.

@@ -172,8 +172,13 @@ func (h *Home) openNetwork(store *storage.Store, cfg Config, m *membership, g *g
 	if err != nil {
 		return nil, fmt.Errorf("open network: %w", err)
 	}
-	if err := rememberPorts(store, cfg.P2P.Listen, n.Addrs()); err != nil {
-		log.Warn("ports are not remembered", "err", err)
+	err = putJSON(store, keyAddrs, n.Addrs())
+	if len(pc.Announce) == 0 { // else Addrs tells of other ports than those listened on
+		err = errors.Join(err, rememberPorts(store, cfg.P2P.Listen, n.Addrs()))
+	}
+	if err != nil {
+		n.Close()
+		return nil, err
 	}
 	return n, nil
 }

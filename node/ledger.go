@@ -40,13 +40,7 @@ type deltaEntry struct {
 
 // newLedger reads all records of store.
 func newLedger(store *storage.Store) (*ledger, error) {
-	l := &ledger{
-		seen:       map[cid.Cid]bool{},
-		aggregates: map[uint64][]*aggregateEntry{},
-		deltas:     map[uint64][]*deltaEntry{},
-		holders:    map[peer.ID]*record.Certificate{},
-		changed:    make(chan struct{}),
-	}
+	l := emptyLedger()
 	for r, err := range store.Records("") {
 		if err != nil {
 			return nil, fmt.Errorf("read records: %w", err)
@@ -54,6 +48,16 @@ func newLedger(store *storage.Store) (*ledger, error) {
 		l.add(r)
 	}
 	return l, nil
+}
+
+func emptyLedger() *ledger {
+	return &ledger{
+		seen:       map[cid.Cid]bool{},
+		aggregates: map[uint64][]*aggregateEntry{},
+		deltas:     map[uint64][]*deltaEntry{},
+		holders:    map[peer.ID]*record.Certificate{},
+		changed:    make(chan struct{}),
+	}
 }
 
 // add takes a record that the store accepted. Kinds that it does not know count only.

@@ -91,6 +91,7 @@ func (n *Node) Run(ctx context.Context) (err error) {
 	if err := n.assemble(); err != nil {
 		return err
 	}
+	defer n.network.Close()
 	cancel := n.network.Subscribe(n.ledger.add)
 	defer cancel()
 	v := &runningView{node: n, started: time.Now()}
@@ -137,10 +138,8 @@ func (n *Node) assemble() (err error) {
 	}
 	known.Compared = false // the comparison may have been switched on since: its service tells
 	n.live.learn(func(f *facts) { *f = known })
-	if n.network, err = n.home.openNetwork(n.store, n.cfg, n.member, n.genesis, n.log); err != nil {
-		return err
-	}
-	return putJSON(n.store, keyAddrs, n.network.Addrs())
+	n.network, err = n.home.openNetwork(n.store, n.cfg, n.member, n.genesis, n.log)
+	return err
 }
 
 // service makes a part of the node one of suture's: it ends with its context, and ends the whole node with an error that is for good.

@@ -59,23 +59,36 @@ func portFree(proto string, port int) bool {
 
 // rememberPorts stores the ports that addrs show for protocols with just one listen address of port 0.
 func rememberPorts(s *storage.Store, listen, addrs []string) error {
-	count := map[string]int{}
+	asked := map[string]int{}  // listen addresses of port 0, by protocol
+	fixed := map[string]bool{} // protocol/port of the others
 	for _, addr := range listen {
 		if proto, _, _, ok := portless(addr); ok {
-			count[proto]++
+			asked[proto]++
+			continue
 		}
+		proto, port := portOf(addr)
+		fixed[proto+"/"+port] = true
 	}
 	ports := map[string]int{}
 	for _, addr := range addrs {
-		parts := strings.Split(addr, "/")
-		for i := 0; i+1 < len(parts); i++ {
-			if proto := parts[i]; count[proto] == 1 && ports[proto] == 0 {
-				ports[proto], _ = strconv.Atoi(parts[i+1])
-			}
+		proto, port := portOf(addr)
+		if asked[proto] == 1 && ports[proto] == 0 && !fixed[proto+"/"+port] {
+			ports[proto], _ = strconv.Atoi(port) // 0, no port, if it is none
 		}
 	}
 	if len(ports) == 0 {
 		return nil
 	}
 	return putJSON(s, keyPorts, ports)
+}
+
+// portOf is the protocol (tcp, udp) and the port of an address.
+func portOf(addr string) (proto, port string) {
+	parts := strings.Split(addr, "/")
+	for i := 0; i+1 < len(parts); i++ {
+		if parts[i] == "tcp" || parts[i] == "udp" {
+			return parts[i], parts[i+1]
+		}
+	}
+	return "", ""
 }

@@ -18,18 +18,18 @@ import (
 
 const metadataFile = "metadata.jsonl"
 
-// split tells training rows from test rows; rows without a split are for training.
-type split bool
+// split names the rows wanted. Rows without a split are for training; other splits, such as validation, are for nobody here.
+type split string
 
 const (
-	train split = false
-	test  split = true
+	train split = "train"
+	test  split = "test"
 )
 
 func rowsOf(set *data.Set, s split) []data.Row {
 	var rows []data.Row
 	for _, r := range set.Rows {
-		if (r.Split == "test") == bool(s) {
+		if r.Split == string(s) || r.Split == "" && s == train {
 			rows = append(rows, r)
 		}
 	}

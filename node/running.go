@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"slices"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 
 	"github.com/mlecs/mlecs/node/api"
+	"github.com/mlecs/mlecs/storage/record"
 )
 
 // runningView adds to a view what only the running node knows.
@@ -73,13 +75,21 @@ func (v *runningView) Peers(context.Context) ([]api.Peer, error) {
 	return list, nil
 }
 
-// Invite makes a token while the node holds the store.
-func (v *runningView) Invite(_ context.Context, r api.InviteRequest) (*api.InviteReply, error) {
-	token, err := v.home.invite(v.store, r, v.node.network.Addrs())
+// Invite makes a token while the node holds the store, and tells the other members of its certificate.
+func (v *runningView) Invite(ctx context.Context, r api.InviteRequest) (*api.InviteReply, error) {
+	t, err := v.home.invite(v.store, r, v.node.network.Addrs())
 	if err != nil {
 		return nil, err
 	}
-	return &api.InviteReply{Token: token}, nil
+	cert, err := record.Open(t.Certificate)
+	if err != nil {
+		return nil, fmt.Errorf("read the invite's certificate: %w", err)
+	}
+	if err := v.node.network.Publish(ctx, cert); err != nil {
+		return nil, err
+	}
+	v.ledger.add(cert)
+	return &api.InviteReply{Token: t.String()}, nil
 }
 
 // Stop begins a clean stop.

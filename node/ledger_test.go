@@ -1,0 +1,167 @@
+package node
+
+import (
+	"bytes"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/ipfs/go-cid"
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/mlecs/mlecs/storage/record"
+)
+
+func aggregateWith(t testing.TB, seed byte, seq, round uint64, inputs ...string) *record.Signed {
+	body := &record.Aggregate{Round: round}
+	for _, in := range inputs {
+		body.Inputs = append(body.Inputs, record.Input{Delta: record.PayloadCID([]byte(in)), Author: idOf(t, 9), Modalities: []string{"image"}, Weight: 1 / float64(len(inputs))})
+	}
+	return sign(t, seed, seq, int64(seq), body)
+}
+
+func deltaOf(t testing.TB, seed byte, seq, round uint64) *record.Signed {
+	return sign(t, seed, seq, int64(seq), &record.Delta{
+		Round: round, Base: record.BlobCID([]byte("base")), Modalities: []string{"image"}, Rows: 3,
+		Components: []record.Component{{Name: "lora", Signature: "s", Codec: codecSafetensors, Params: 2, Blob: blobOf("lora")}},
+	})
+}
+
+func lower(a, b *record.Signed) *record.Signed {
+	if bytes.Compare(a.CID.Bytes(), b.CID.Bytes()) < 0 {
+		return a
+	}
+	return b
+}
+
+func TestForkChoice(t *testing.T) {
+	few, many := aggregateWith(t, 1, 1, 4, "a"), aggregateWith(t, 2, 1, 4, "a", "b")
+	twin := aggregateWith(t, 3, 1, 4, "a", "b")
+	older, newer := aggregateWith(t, 1, 2, 3, "a", "b", "c"), aggregateWith(t, 1, 3, 5)
+	cases := []struct {
+		name     string
+		records  []*record.Signed
+		unusable *record.Signed
+		want     *record.Signed
+	}{
+		{"nothing yet", nil, nil, nil},
+		{"the only one", []*record.Signed{few}, nil, few},
+		{"more inputs win", []*record.Signed{few, many}, nil, many},
+		{"then the lower CID", []*record.Signed{many, twin, few}, nil, lower(many, twin)},
+		{"a later round wins over more inputs", []*record.Signed{newer, older, many}, nil, newer},
+		{"an unusable one is passed over", []*record.Signed{few, many}, many, few},
+		{"the round before, if all of a round are unusable", []*record.Signed{older, newer}, newer, older},
+	}
+	for _, tc := range cases {
+		t.Run(tc.name, func(t *testing.T) {
+			for range 5 { // whatever order they come in, and how often
+				l := emptyLedger()
+				for _, i := range rand.Perm(2 * len(tc.records)) {
+					l.add(tc.records[i/2])
+				}
+				unusable := map[cid.Cid]bool{}
+				if tc.unusable != nil {
+					unusable[tc.unusable.CID] = true
+				}
+				got := l.newest(unusable)
+				if tc.want == nil {
+					if got != nil {
+						t.Fatalf("got %s, want none", got.cid)
+					}
+					continue
+				}
+				if got == nil || got.cid != tc.want.CID {
+					t.Fatalf("got %v, want %s", got, tc.want.CID)
+				}
+			}
+		})
+	}
+}
+
+func TestLedgerFindsOwnDelta(t *testing.T) {
+	l := emptyLedger()
+	mine, theirs := deltaOf(t, 1, 1, 2), deltaOf(t, 2, 1, 2)
+	l.add(theirs)
+	if d := l.own(idOf(t, 1), 2); d != nil {
+		t.Errorf("found %s before it was there", d.cid)
+	}
+	l.add(mine)
+	if d := l.own(idOf(t, 1), 2); d == nil || d.cid != mine.CID {
+		t.Errorf("got %v, want %s", d, mine.CID)
+	}
+	if d := l.own(idOf(t, 1), 3); d != nil {
+		t.Errorf("found %s in another round", d.cid)
+	}
+}
+
+func TestLedgerTellsOfChanges(t *testing.T) {
+	l := emptyLedger()
+	changed := l.next()
+	r := deltaOf(t, 1, 1, 1)
+	l.add(r)
+	select {
+	case <-changed:
+	default:
+		t.Fatal("a new record did not wake the waiting")
+	}
+	changed = l.next()
+	l.add(r)
+	select {
+	case <-changed:
+		t.Error("a known record woke the waiting")
+	default:
+	}
+	if l.count() != 1 {
+		t.Errorf("%d records, want 1", l.count())
+	}
+}
+
+func TestLedgerReadsTheStore(t *testing.T) {
+	s := newStore(t)
+	want := []*record.Signed{aggregateWith(t, 1, 1, 0), deltaOf(t, 2, 1, 1), deltaOf(t, 3, 1, 1)}
+	for _, r := range want {
+		if _, err := s.PutRecord(r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l, err := newLedger(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := l.count(); n != 3 {
+		t.Errorf("%d records, want 3", n)
+	}
+	if a := l.newest(nil); a == nil || a.cid != want[0].CID {
+		t.Errorf("newest aggregate is %v", a)
+	}
+	var authors []peer.ID
+	for _, d := range l.round(1) {
+		authors = append(authors, d.Author)
+	}
+	if len(authors) != 2 || authors[0] >= authors[1] {
+		t.Errorf("deltas of round 1 are by %v, want two in order", authors)
+	}
+}
+
+func TestQuorum(t *testing.T) {
+	cases := []struct {
+		name   string
+		policy record.RoundPolicy
+		live   int
+		want   int
+	}{
+		{"all of the live edges", record.RoundPolicy{Quorum: 1}, 4, 4},
+		{"a share is rounded up", record.RoundPolicy{Quorum: 0.5}, 5, 3},
+		{"a whole share is not", record.RoundPolicy{Quorum: 0.7}, 10, 7},
+		{"never none", record.RoundPolicy{Quorum: 0}, 4, 1},
+		{"nobody is there", record.RoundPolicy{Quorum: 1}, 0, 1},
+		{"the minimum counts when few are live", record.RoundPolicy{Quorum: 1, Min: 3}, 1, 3},
+		{"an absurd minimum stays a number", record.RoundPolicy{Quorum: 1, Min: 1 << 63}, 1, record.MaxInputs},
+	}
+	for _, tc := range cases {
+		t.Run(tc.name, func(t *testing.T) {
+			if got := quorumOf(tc.policy, tc.live); got != tc.want {
+				t.Errorf("got %d, want %d", got, tc.want)
+			}
+		})
+	}
+}

@@ -1,0 +1,270 @@
+package node
+
+import (
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/mlecs/mlecs/learn/data"
+	"github.com/mlecs/mlecs/storage"
+	"github.com/mlecs/mlecs/storage/record"
+)
+
+func ignore(string, int64, int64) {}
+
+// packed is a home whose store holds a packed tiny data set and stand-ins for the base models.
+func packed(t *testing.T, rows []tinyRow) (*Home, *storage.Store, *genesis) {
+	t.Helper()
+	h := &Home{Dir: t.TempDir()}
+	store, err := storage.Open(h.Dir, storage.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { store.Close() })
+	set := writeTiny(t, t.TempDir(), 1, rows)
+	ds, err := packPublic(t.Context(), h, store, set, rowsOf(set, train), ignore)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := &genesis{id: someFederation, Federation: &record.Federation{Name: "tiny", Data: ds, Bases: map[record.Role]record.Base{}}}
+	for _, role := range []record.Role{record.RoleEdge, record.RoleSuper} {
+		b, err := store.PutBlobBytes([]byte("base of " + role))
+		if err != nil {
+			t.Fatal(err)
+		}
+		g.Bases[role] = record.Base{Name: string(role), Blob: b}
+	}
+	return h, store, g
+}
+
+func TestPublicDataTellsNoTarget(t *testing.T) {
+	rows := tinyRows("a", 12, 4)
+	_, store, g := packed(t, rows)
+	if g.Data.Rows != 12 {
+		t.Errorf("%d public rows, want the 12 training rows", g.Data.Rows)
+	}
+	blobs := map[string]record.Blob{"index": g.Data.Index}
+	for _, m := range g.Data.Modalities {
+		blobs["archive of "+m.Name] = m.Archive
+	}
+	for name, b := range blobs {
+		raw, err := store.ReadBlob(b.CID, b.Bytes)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, word := range []string{"dark", "bright", "slow", "fast", "target", "label"} {
+			if strings.Contains(string(raw), word) {
+				t.Errorf("%s holds the word %q", name, word)
+			}
+		}
+	}
+	raw, err := store.ReadBlob(g.Data.Targets.CID, g.Data.Targets.Bytes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(string(raw), `"target":"bright fast"`); n != 3 {
+		t.Errorf("the targets blob has %d rows \"bright fast\", want 3:\n%s", n, raw)
+	}
+}
+
+func TestPublicDataDoesNotDependOnTheOrderOfRows(t *testing.T) {
+	rows := tinyRows("a", 8, 0)
+	set := writeTiny(t, t.TempDir(), 1, rows)
+	pack := func(rows []data.Row) record.DataSet {
+		h := &Home{Dir: t.TempDir()}
+		ds, err := packPublic(t.Context(), h, newStore(t), set, rows, ignore)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return ds
+	}
+	turned := slices.Clone(set.Rows)
+	slices.Reverse(turned)
+	a, b := pack(set.Rows), pack(turned)
+	if a.Index != b.Index || a.Targets != b.Targets {
+		t.Error("index or targets differ")
+	}
+	for i := range a.Modalities {
+		if a.Modalities[i].Archive != b.Modalities[i].Archive {
+			t.Errorf("archives of %s differ", a.Modalities[i].Name)
+		}
+	}
+}
+
+func TestProvision(t *testing.T) {
+	cases := []struct {
+		name        string
+		role        record.Role
+		modalities  []string
+		wantTargets bool
+	}{
+		{"an edge gets its modalities without targets", record.RoleEdge, []string{"sensor"}, false},
+		{"a super-peer gets everything", record.RoleSuper, []string{"image", "sensor"}, true},
+	}
+	rows := tinyRows("a", 8, 0)
+	rows[3].lacks = "image"
+	for _, tc := range cases {
+		t.Run(tc.name, func(t *testing.T) {
+			h, store, g := packed(t, rows)
+			p := provision{home: h, store: store, genesis: g, role: tc.role, modalities: tc.modalities, progress: ignore}
+			if err := p.run(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			set, err := data.Open(h.path(publicDir))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := set.Modalities(); !reflect.DeepEqual(got, tc.modalities) {
+				t.Errorf("modalities %v, want %v", got, tc.modalities)
+			}
+			sensors := 0
+			for _, r := range set.Rows {
+				if (r.Target != "") != tc.wantTargets {
+					t.Errorf("row %s has target %q", r.ID, r.Target)
+				}
+				if r.Files["sensor"] != "" {
+					sensors++
+				}
+			}
+			if len(set.Rows) != 8 || sensors != 8 {
+				t.Errorf("%d rows, %d with a sensor file, want 8 and 8", len(set.Rows), sensors)
+			}
+		})
+	}
+}
+
+func TestProvisionGoesOnWhereItWas(t *testing.T) {
+	h, store, g := packed(t, tinyRows("a", 8, 0))
+	p := provision{home: h, store: store, genesis: g, role: record.RoleEdge, modalities: []string{"sensor"}, progress: ignore}
+	if err := p.run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	mark := filepath.Join(h.path(publicDir), "mark")
+	writeFileT(t, mark, nil)
+	if err := p.run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(mark); err != nil {
+		t.Errorf("what was there was made again: %v", err)
+	}
+	p.modalities = []string{"image", "sensor"} // the config has changed
+	if err := p.run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	set, err := data.Open(h.path(publicDir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := set.Modalities(); !reflect.DeepEqual(got, p.modalities) {
+		t.Errorf("modalities %v, want %v", got, p.modalities)
+	}
+	if left, _ := filepath.Glob(filepath.Join(h.Dir, "data", ".public-*")); len(left) != 0 {
+		t.Errorf("temporary folders left: %v", left)
+	}
+}
+
+func TestProvisionNamesWhatIsMissing(t *testing.T) {
+	h, store, g := packed(t, tinyRows("a", 8, 0))
+	g.Data.Targets = blobOf("targets that nobody stored")
+	p := provision{home: h, store: store, genesis: g, role: record.RoleSuper, modalities: modalityNames(g), progress: ignore}
+	if err := p.run(t.Context()); err == nil || !strings.Contains(err.Error(), "public targets") {
+		t.Errorf("got %v, want an error that names the public targets", err)
+	}
+}
+
+func TestChooseModalities(t *testing.T) {
+	g := &genesis{Federation: &record.Federation{Data: record.DataSet{Modalities: []record.Modality{
+		{Name: "image", Kind: data.Image}, {Name: "sensor", Kind: data.Series}, {Name: "sound", Kind: data.Audio},
+	}}}}
+	set := &data.Set{Dir: "own", Kinds: map[string]string{"sensor": data.Series, "image": data.Image, "smell": data.Series}}
+	cases := []struct {
+		name  string
+		asked []string
+		set   *data.Set
+		want  []string
+		err   string
+	}{
+		{"all in common", nil, set, []string{"image", "sensor"}, ""},
+		{"a subset, in the federation's order", []string{"sensor", "image"}, set, []string{"image", "sensor"}, ""},
+		{"one", []string{"sensor"}, set, []string{"sensor"}, ""},
+		{"one that the federation lacks", []string{"smell"}, set, nil, `"smell" is none of the federation's`},
+		{"one that the data lacks", []string{"sound"}, set, nil, "sound_file_name"},
+		{"another kind", nil, &data.Set{Dir: "own", Kinds: map[string]string{"image": data.Audio}}, nil, `modality "image" is image in the federation and audio`},
+		{"nothing in common", nil, &data.Set{Dir: "own", Kinds: map[string]string{"smell": data.Series}}, nil, "no modality in common"},
+	}
+	for _, tc := range cases {
+		t.Run(tc.name, func(t *testing.T) {
+			got, err := chooseModalities(tc.asked, g, tc.set)
+			if tc.err != "" {
+				if err == nil || !strings.Contains(err.Error(), tc.err) {
+					t.Fatalf("got error %v, want %q in it", err, tc.err)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !slices.Equal(got, tc.want) {
+				t.Errorf("got %v, want %v", got, tc.want)
+			}
+		})
+	}
+}
+
+func TestLoadExamples(t *testing.T) {
+	rows := tinyRows("a", 6, 0)
+	rows[1].lacks, rows[2].lacks = "image", "sensor"
+	set := writeTiny(t, t.TempDir(), 1, rows)
+	mods, err := set.Fit(set.Rows)
+	if err != nil {
+		t.Fatal(err)
+	}
+	image := slices.DeleteFunc(slices.Clone(mods), func(m data.Modality) bool { return m.Name != "image" })
+	got, empty, err := loadExamples(t.Context(), set, set.Rows, image)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(got) != 5 || empty != 1 {
+		t.Errorf("%d examples and %d rows without the modality, want 5 and 1", len(got), empty)
+	}
+	for _, ex := range got {
+		if ex.ID == rows[1].id || len(ex.Inputs["image"]) == 0 || ex.Inputs["sensor"] != nil {
+			t.Errorf("example %s has inputs %v", ex.ID, ex.Inputs)
+		}
+	}
+}
+
+func TestRowsWithoutTarget(t *testing.T) {
+	rows := tinyRows("a", 3, 0)
+	set := writeTiny(t, t.TempDir(), 1, rows)
+	set.Rows[1].Target = ""
+	err := requireTargets(set, set.Rows)
+	if err == nil || !strings.Contains(err.Error(), metadataFile+":2") || !strings.Contains(err.Error(), rows[1].id) {
+		t.Errorf("got %v, want an error that names line 2 and row %s", err, rows[1].id)
+	}
+}
+
+// FuzzPublicLines: whatever a founder puts into index or targets, reading it ends in rows or in an error that names the line.
+func FuzzPublicLines(f *testing.F) {
+	f.Add("{\"id\":\"p1\",\"text\":\"x\"}\n")
+	f.Add("{\"id\":\"\"}\n")
+	f.Add("{\"id\":1}\n")
+	f.Add("[]")
+	f.Add("")
+	f.Fuzz(func(t *testing.T, text string) {
+		n := 0
+		err := eachLine(strings.NewReader(text), func(line map[string]string) error {
+			n++
+			if line["id"] == "" {
+				t.Error("a line without id came through")
+			}
+			return nil
+		})
+		if err == nil && n == 0 && strings.TrimSpace(text) != "" {
+			t.Errorf("%q gave neither rows nor an error", text)
+		}
+	})
+}
