@@ -41,8 +41,6 @@ var schemaKey = []byte("mschema")
 
 func recordKey(c cid.Cid) []byte { return append([]byte{tableRecord}, c.Bytes()...) }
 
-func arrivalKey(n uint64) []byte { return binary.BigEndian.AppendUint64([]byte{tableArrival}, n) }
-
 func kindPrefix(k record.Kind) []byte { return append(append([]byte{tableKind}, k...), 0) }
 
 func authorPrefix(author peer.ID) []byte {

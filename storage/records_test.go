@@ -4,13 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"os"
 	"reflect"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
 
+	"github.com/libp2p/go-libp2p/core/peer"
 	"pgregory.net/rapid"
 
 	"github.com/mlecs/mlecs/storage"
@@ -162,64 +162,68 @@ func TestNextSeq(t *testing.T) {
 }
 
 func TestSummaries(t *testing.T) {
+	inOrder, shuffled := open(t, t.TempDir(), storage.Options{}), open(t, t.TempDir(), storage.Options{})
+	type entry struct{ author, seq, fork uint64 }
+	entries := rapid.Custom(func(t *rapid.T) entry {
+		return entry{rapid.Uint64Range(0, 2).Draw(t, "author"), rapid.Uint64Range(1, 8).Draw(t, "seq"), rapid.Uint64Range(0, 1).Draw(t, "fork")}
+	})
+	const authors = 3
+	firstAuthor := uint64(0) // of this run of the property: the stores are shared
+
 	rapid.Check(t, func(rt *rapid.T) {
-		type what struct{ author, seq, fork uint64 }
-		w := rapid.Custom(func(t *rapid.T) what {
-			return what{rapid.Uint64Range(1, 3).Draw(t, "author"), rapid.Uint64Range(1, 12).Draw(t, "seq"), rapid.Uint64Range(0, 1).Draw(t, "fork")}
-		})
-		all := rapid.SliceOfNDistinct(w, 0, 20, rapid.ID).Draw(rt, "records")
-		shuffled := rapid.Permutation(all).Draw(rt, "shuffled")
-
-		fill := func(order []what) []storage.AuthorSummary {
-			home, err := os.MkdirTemp("", "mlecs-summaries-")
+		firstAuthor += authors
+		all := rapid.SliceOfNDistinct(entries, 0, 12, rapid.ID).Draw(rt, "records")
+		summarise := func(s *storage.Store, order []entry) map[peer.ID]storage.AuthorSummary {
+			for _, e := range order {
+				put(t, s, note(t, firstAuthor+e.author, e.seq, fmt.Sprint(e.fork)))
+			}
+			summaries, err := s.Summaries()
 			if err != nil {
 				rt.Fatal(err)
 			}
-			defer os.RemoveAll(home)
-			s, err := storage.Open(home, storage.Options{})
-			if err != nil {
-				rt.Fatal(err)
+			byAuthor := make(map[peer.ID]storage.AuthorSummary)
+			for _, a := range summaries {
+				byAuthor[a.Author] = a
 			}
-			defer s.Close()
-			for _, r := range order {
-				put(t, s, note(t, r.author, r.seq, fmt.Sprint(r.fork)))
-			}
-			got, err := s.Summaries()
-			if err != nil {
-				rt.Fatal(err)
-			}
-			return got
+			return byAuthor
 		}
-		got := fill(all)
-		if again := fill(shuffled); !reflect.DeepEqual(got, again) {
-			rt.Fatalf("order matters: %+v and %+v", got, again)
-		}
+		got := summarise(inOrder, all)
+		again := summarise(shuffled, rapid.Permutation(all).Draw(rt, "shuffled"))
 
-		for _, summary := range got {
-			want := map[uint64]bool{}
+		for author := range uint64(authors) {
+			summary, ok := got[idOf(t, firstAuthor+author)]
+			if !reflect.DeepEqual(summary, again[idOf(t, firstAuthor+author)]) {
+				rt.Fatalf("the order of arrival matters: %+v", all)
+			}
+			want := make(map[uint64]bool)
 			count := uint64(0)
-			for _, r := range all {
-				if idOf(t, r.author) == summary.Author {
-					want[r.seq] = true
+			for _, e := range all {
+				if e.author == author {
+					want[e.seq] = true
 					count++
 				}
 			}
-			have := map[uint64]bool{}
-			last := uint64(0)
-			for _, r := range summary.Ranges {
-				if r.From > r.To || last > 0 && r.From <= last+1 {
-					rt.Fatalf("ranges %v", summary.Ranges)
-				}
-				last = r.To
-				for seq := r.From; seq <= r.To; seq++ {
-					have[seq] = true
-				}
-			}
-			if !reflect.DeepEqual(have, want) || summary.Count != count {
-				rt.Fatalf("summary %+v of %+v", summary, all)
+			if ok != (count > 0) || summary.Count != count || !reflect.DeepEqual(numbers(rt, summary.Ranges), want) {
+				rt.Fatalf("author %d: %+v of %+v", author, summary, all)
 			}
 		}
 	})
+}
+
+// numbers are what ranges hold; they must be sorted, disjoint and not adjacent.
+func numbers(t *rapid.T, ranges []storage.Range) map[uint64]bool {
+	all := make(map[uint64]bool)
+	last := uint64(0)
+	for i, r := range ranges {
+		if r.From > r.To || i > 0 && r.From <= last+1 {
+			t.Fatalf("ranges %v", ranges)
+		}
+		last = r.To
+		for seq := r.From; seq <= r.To; seq++ {
+			all[seq] = true
+		}
+	}
+	return all
 }
 
 func TestEquivocationChangesTheDigestOnly(t *testing.T) {

@@ -21,12 +21,13 @@ const (
 // the index can open and the user can look at the home and clear it.
 type spaceGuard struct {
 	home  string
-	floor int64
+	floor int64                           // bytes that writes leave free
+	free  func(dir string) (int64, error) // freeBytes
 }
 
 // check refuses if writing n bytes would leave less than the floor.
 func (g *spaceGuard) check(n int64) error {
-	free, err := freeBytes(g.home)
+	free, err := g.free(g.home)
 	if err != nil {
 		return fmt.Errorf("free space of %s: %w", g.home, err)
 	}
@@ -39,7 +40,7 @@ func (g *spaceGuard) check(n int64) error {
 
 // prepare gives up the ballast if the disk is nearly full, restores it if there is room, and refuses if the index cannot open safely.
 func (g *spaceGuard) prepare() error {
-	free, err := freeBytes(g.home)
+	free, err := g.free(g.home)
 	if err != nil {
 		return fmt.Errorf("free space of %s: %w", g.home, err)
 	}
@@ -51,7 +52,7 @@ func (g *spaceGuard) prepare() error {
 		if err := os.Remove(path); err != nil {
 			return err
 		}
-		if free, err = freeBytes(g.home); err != nil {
+		if free, err = g.free(g.home); err != nil {
 			return fmt.Errorf("free space of %s: %w", g.home, err)
 		}
 	case absent && free > g.floor+2*ballastBytes:

@@ -70,7 +70,7 @@ func Open(home string, opt Options) (*Store, error) {
 	if opt.Log == nil {
 		opt.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Store{home: home, opt: opt, space: &spaceGuard{home: home, floor: opt.MinFree}}
+	s := &Store{home: home, opt: opt, space: &spaceGuard{home: home, floor: opt.MinFree, free: freeBytes}}
 	s.partials.set = make(map[cid.Cid]bool)
 	open := s.openForWriting
 	if opt.ReadOnly {
