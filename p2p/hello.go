@@ -2,7 +2,6 @@ package p2p
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -250,44 +249,4 @@ func openChain(presented [][]byte) ([]*record.Signed, error) {
 		chain[i] = s
 	}
 	return chain, nil
-}
-
-func writeMessage(w io.Writer, message any) error {
-	body, err := record.Encode(message)
-	if err != nil {
-		return err
-	}
-	if len(body) > maxHello {
-		return fmt.Errorf("%T of %d bytes is longer than %d", message, len(body), maxHello)
-	}
-	// One write, so that a small message travels as one packet.
-	frame := binary.AppendUvarint(make([]byte, 0, len(body)+binary.MaxVarintLen64), uint64(len(body)))
-	if _, err := w.Write(append(frame, body...)); err != nil {
-		return fmt.Errorf("send %T: %w", message, err)
-	}
-	return nil
-}
-
-func readMessage(r io.Reader, message any) error {
-	size, err := binary.ReadUvarint(byteReader{r})
-	if err != nil {
-		return fmt.Errorf("receive length of %T: %w", message, err)
-	}
-	if size > maxHello {
-		return fmt.Errorf("receive %T: %d bytes announced, at most %d are allowed", message, size, maxHello)
-	}
-	body := make([]byte, size)
-	if _, err := io.ReadFull(r, body); err != nil {
-		return fmt.Errorf("receive %T: %w", message, err)
-	}
-	return record.Decode(body, message)
-}
-
-// byteReader reads single bytes, so that nothing beyond the length is consumed.
-type byteReader struct{ io.Reader }
-
-func (b byteReader) ReadByte() (byte, error) {
-	var one [1]byte
-	_, err := io.ReadFull(b.Reader, one[:])
-	return one[0], err
 }

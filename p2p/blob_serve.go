@@ -1,0 +1,102 @@
+package p2p
+
+import (
+	"errors"
+	"io"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/mlecs/mlecs/storage"
+)
+
+// serve answers one request.
+func (b *blobService) serve(s network.Stream) {
+	if !b.begin() {
+		s.Reset()
+		return
+	}
+	defer b.tasks.Done()
+	defer resetOn(b.ctx, s)()
+	p := s.Conn().RemotePeer()
+	if err := b.answer(s, p); err != nil {
+		s.Reset()
+		b.cfg.log.Debug("blob not served", "peer", p, "err", err)
+		return
+	}
+	s.Close()
+}
+
+func (b *blobService) answer(s network.Stream, p peer.ID) error {
+	s.SetDeadline(time.Now().Add(b.cfg.idle))
+	var req blobRequest
+	if err := readLimited(s, maxBlobMessage, &req); err != nil {
+		return err
+	}
+	if err := b.cfg.allow(p, req.CID); err != nil {
+		b.cfg.log.Info("blob refused", "peer", p, "blob", req.CID, "reason", err)
+		return writeMessage(s, &blobReply{Status: blobAbsent})
+	}
+	if !b.admit(p) {
+		return writeMessage(s, &blobReply{Status: blobBusy})
+	}
+	defer b.release(p)
+
+	f, size, err := b.cfg.store.OpenBlob(req.CID)
+	if errors.Is(err, storage.ErrNotFound) {
+		return writeMessage(s, &blobReply{Status: blobAbsent})
+	}
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if req.Offset < 0 || req.Offset > size {
+		return writeMessage(s, &blobReply{Status: blobAbsent})
+	}
+	if _, err := f.Seek(req.Offset, io.SeekStart); err != nil {
+		return err
+	}
+	if err := writeMessage(s, &blobReply{Status: blobFollows, Size: size}); err != nil {
+		return err
+	}
+	return sendChunks(s, f, size-req.Offset, b.cfg.idle)
+}
+
+// sendChunks copies n bytes; a peer that does not take a chunk in time is given up.
+func sendChunks(s network.Stream, r io.Reader, n int64, idle time.Duration) error {
+	chunk := make([]byte, blobChunk)
+	for n > 0 {
+		part := chunk[:min(n, blobChunk)]
+		if _, err := io.ReadFull(r, part); err != nil {
+			return err
+		}
+		s.SetWriteDeadline(time.Now().Add(idle))
+		if _, err := s.Write(part); err != nil {
+			return err
+		}
+		n -= int64(len(part))
+	}
+	return nil
+}
+
+// admit takes a place among the streams that are served; false if there is none.
+func (b *blobService) admit(p peer.ID) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.served == servedBlobs || b.serving[p] == servedToOne {
+		return false
+	}
+	b.served++
+	b.serving[p]++
+	return true
+}
+
+func (b *blobService) release(p peer.ID) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.served--
+	if b.serving[p]--; b.serving[p] == 0 {
+		delete(b.serving, p)
+	}
+}
