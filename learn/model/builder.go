@@ -13,6 +13,7 @@ type builder struct {
 	g       *op.Graph
 	trained map[string]*parameter
 	frozen  map[string]adapter.Tensor
+	packed  packs
 	train   bool // trained tensors get gradients, dropout is on
 	seed    *uint64
 
@@ -22,9 +23,9 @@ type builder struct {
 	err    error
 }
 
-func newBuilder(trained map[string]*parameter, frozen map[string]adapter.Tensor, train bool) *builder {
+func newBuilder(trained map[string]*parameter, frozen map[string]adapter.Tensor, packed packs, train bool) *builder {
 	return &builder{
-		g: op.NewGraph(), trained: trained, frozen: frozen, train: train,
+		g: op.NewGraph(), trained: trained, frozen: frozen, packed: packed, train: train,
 		seed: new(uint64), nodes: make(map[string]*gorgonia.Node),
 	}
 }
@@ -48,10 +49,10 @@ func (b *builder) tensor(name string) *gorgonia.Node {
 	return n
 }
 
-// input is a matrix of data that the caller rewrites between runs.
-func (b *builder) input(name string, rows, cols int) (*gorgonia.Node, []float32) {
-	data := make([]float32, rows*cols)
-	return b.g.Input(name, tensor.Shape{rows, cols}, data), data
+// input is data that the caller rewrites between runs.
+func (b *builder) input(name string, shape ...int) (*gorgonia.Node, []float32) {
+	data := make([]float32, tensor.Shape(shape).TotalSize())
+	return b.g.Input(name, shape, data), data
 }
 
 func (b *builder) apply(f op.Func, in ...*gorgonia.Node) *gorgonia.Node {

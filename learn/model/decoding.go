@@ -4,7 +4,6 @@ import (
 	"math"
 	"slices"
 
-	"github.com/mlecs/mlecs/learn/kernel"
 	"github.com/mlecs/mlecs/learn/op"
 )
 
@@ -14,7 +13,8 @@ type decoding struct {
 	config     Config
 	prompt     int
 	wte, wpe   []float32
-	gain, bias []float32 // of the last layer norm
+	head       *op.Packed // of wte
+	gain, bias []float32  // of the last layer norm
 	norm       op.LayerNorm
 	blocks     []*op.Block
 	weights    [][][]float32 // per block, in the order of op.Block's inputs
@@ -26,7 +26,7 @@ type decoding struct {
 
 // newDecoding makes room for the texts after prompt soft prompts each, and limit tokens more. trained tensors take
 // precedence over the base's.
-func newDecoding(base *Base, l lora, trained map[string]*parameter, prompt int, texts [][]int, limit int) *decoding {
+func newDecoding(base *Base, l lora, trained map[string]*parameter, packed packs, prompt int, texts [][]int, limit int) *decoding {
 	data := func(name string) []float32 {
 		if p, ok := trained[name]; ok {
 			return p.Data
@@ -36,7 +36,7 @@ func newDecoding(base *Base, l lora, trained map[string]*parameter, prompt int, 
 	c := base.Config
 	d := &decoding{
 		config: c, prompt: prompt,
-		wte: data(wteName), wpe: data(wpeName),
+		wte: data(wteName), wpe: data(wpeName), head: packed[wteName],
 		gain: data(lnfName + ".weight"), bias: data(lnfName + ".bias"),
 		norm: op.LayerNorm{Eps: c.Eps},
 	}
@@ -46,7 +46,7 @@ func newDecoding(base *Base, l lora, trained map[string]*parameter, prompt int, 
 	}
 	capacity := min(prompt+longest+limit, c.Positions)
 	for i := range c.Layers {
-		block, names := newBlock(c, l, i, capacity, nil, func(float64) op.Noise { return op.Noise{} })
+		block, names := newBlock(c, l, packed, i, capacity, nil, func(float64) op.Noise { return op.Noise{} })
 		weights := make([][]float32, len(names))
 		for j, name := range names {
 			weights[j] = data(name)
@@ -91,7 +91,7 @@ func (d *decoding) read(prompts []float32, texts [][]int) {
 	for i, n := range d.length {
 		copy(last[i*dim:][:dim], x[(i*steps+n-1)*dim:])
 	}
-	d.head(last)
+	d.next(last)
 }
 
 // append adds one token to each of the rows and computes the logits after them, in the order of rows.
@@ -109,11 +109,11 @@ func (d *decoding) append(rows, ids []int) {
 	for i, b := range d.blocks {
 		b.Extend(x, 1, d.weights[i], d.caches[i], rows, start)
 	}
-	d.head(x)
+	d.next(x)
 }
 
-// head computes the logits of hidden states [n, dim].
-func (d *decoding) head(x []float32) {
+// next computes the logits of hidden states [n, dim].
+func (d *decoding) next(x []float32) {
 	dim, vocab := d.config.Dim, d.config.Vocab
 	n := len(x) / dim
 	d.norm.Forward(x, [][]float32{x, d.gain, d.bias})
@@ -121,7 +121,7 @@ func (d *decoding) head(x []float32) {
 		d.logits = make([]float32, n*vocab)
 	}
 	d.logits = d.logits[:n*vocab]
-	kernel.Gemm(false, true, n, vocab, dim, 1, x, dim, d.wte, dim, 0, d.logits, vocab)
+	op.Logits(d.logits, x, d.wte, d.head, dim)
 }
 
 // argmax is the index of the largest value, the lowest among equals.

@@ -6,15 +6,10 @@ import (
 	"testing"
 )
 
-// tinyBase is a backbone with random weights and no tokenizer.
-func tinyBase(cfg Config) *Base {
-	return &Base{Config: cfg, Tensors: tensorsOf(initialBase(cfg, 5))}
-}
-
 // TestGradientsOfTheWholeModel compares the gradient of the whole cost, with every kind of loss, dropout, a padded row and a
 // missing modality, with fourth-order central differences along random directions of every parameter.
 func TestGradientsOfTheWholeModel(t *testing.T) {
-	base := tinyBase(Config{Layers: 2, Dim: 8, Heads: 2, Vocab: 13, Positions: 24, Eps: 1e-5})
+	base := RandomBase(Config{Layers: 2, Dim: 8, Heads: 2, Vocab: 13, Positions: 24, Eps: 1e-5}, 5)
 	spec := Spec{
 		Modalities: []Modality{{Name: "a", Kind: Series, Shape: []int{2, 6}}, {Name: "b", Kind: Image, Shape: []int{1, 4, 4}}, {Name: "c", Kind: Text, Shape: []int{5}}},
 		Width:      2, Projection: 4, Fused: 6, Prompt: 2, Rank: 2, Alpha: 4, Dropout: 0.2, LoRADrop: 0.2,

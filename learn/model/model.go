@@ -9,6 +9,7 @@ type Model struct {
 	base    *Base
 	spec    Spec
 	end     int // id of the end-of-text token, -1 without a tokenizer
+	packed  packs
 	params  []*parameter
 	byName  map[string]*parameter
 	parts   []partition
@@ -34,7 +35,7 @@ func New(base *Base, spec Spec, seed uint64) (*Model, error) {
 	if base.Config.Positions <= spec.Prompt {
 		return nil, fmt.Errorf("spec: %d soft prompts leave no room in the base's %d positions", spec.Prompt, base.Config.Positions)
 	}
-	m := &Model{base: base, spec: spec, end: -1, byName: make(map[string]*parameter)}
+	m := &Model{base: base, spec: spec, end: -1, packed: packBase(base), byName: make(map[string]*parameter)}
 	if base.Tokenizer != nil {
 		m.end = base.Tokenizer.End()
 	}

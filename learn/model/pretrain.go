@@ -134,7 +134,7 @@ func newPretraining(cfg Config, opt PretrainOptions, windows [][]int32) (*pretra
 	}
 	t.shift = min(pretrainShift, cfg.Positions-longest)
 	t.embed = &op.Embed{Rows: opt.Batch, Slots: longest, IDs: make([]int32, opt.Batch*longest)}
-	t.b = newBuilder(t.params, nil, true)
+	t.b = newBuilder(t.params, nil, nil, true)
 	hidden := t.b.decode(cfg, lora{}, t.embed, nil)
 	t.node = t.b.apply(t.loss, hidden, t.b.tensor(wteName))
 	cost := t.b.apply(&op.Total{Weights: []float64{1}}, t.node)

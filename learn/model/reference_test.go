@@ -177,7 +177,7 @@ func TestReferenceGPT2(t *testing.T) {
 				}
 			}
 
-			b := newBuilder(trained, c.base.Tensors, true)
+			b := newBuilder(trained, c.base.Tensors, packBase(c.base), true)
 			var prompts *gorgonia.Node
 			if test.prompt {
 				prompts = b.tensor(c.prompt.Name)
@@ -242,7 +242,7 @@ func TestReferenceGPT2Greedy(t *testing.T) {
 	c := loadGPT(t)
 	steps := c.io.Generation.New
 	decode := func(l lora, trained map[string]*parameter, prompts []float32, texts [][]int) [][]int {
-		d := newDecoding(c.base, l, trained, len(prompts)/c.base.Config.Dim, texts, steps)
+		d := newDecoding(c.base, l, trained, packBase(c.base), len(prompts)/c.base.Config.Dim, texts, steps)
 		var all []float32
 		for range texts {
 			all = append(all, prompts...)

@@ -132,18 +132,20 @@ func (m *Model) sequences(b Batch, n int, key graphKey) []sequence {
 }
 
 func (m *Model) newStepGraph(key graphKey) (*stepGraph, error) {
-	b := newBuilder(m.byName, m.base.Tensors, true)
+	b := newBuilder(m.byName, m.base.Tensors, m.packed, true)
 	g := &stepGraph{key: key, b: b, fusion: b.fusion(m.spec, key.rows), total: &op.Total{}}
 	var losses []*gorgonia.Node
 	if key.lm || key.soft {
 		hidden := g.addDecoder(m)
 		if key.lm {
 			g.lm = &op.CrossEntropy{}
+			g.lm.Packed = m.packed[wteName]
 			g.lmNode = b.apply(g.lm, hidden, b.tensor(wteName))
 			losses = append(losses, g.lmNode)
 		}
 		if key.soft {
 			g.soft = &op.SoftTarget{}
+			g.soft.Packed = m.packed[wteName]
 			g.softNode = b.apply(g.soft, hidden, b.tensor(wteName))
 			losses = append(losses, g.softNode)
 		}

@@ -15,6 +15,8 @@ type Affine struct {
 	Rank  int
 	Scale float32 // alpha / Rank
 	Noise Noise   // LoRA dropout
+	// Packed, if not nil, is the weight, which must then be frozen.
+	Packed *Packed
 
 	mask, dropped []float32 // drop(x) of the last Forward, if there is dropout
 	mid, dmid, dx []float32 // drop(x) A^T and scratch
@@ -83,8 +85,8 @@ func (f *Affine) forward(y, x []float32, p tensors) {
 	out := len(p.b)
 	n := len(y) / out
 	in := len(x) / n
-	addRows(y, p.b)
-	kernel.Gemm(false, false, n, out, in, 1, x, in, p.w, out, 1, y, out)
+	kernel.AddBias(n, out, p.b, y)
+	times(y, x, p.w, f.Packed, n, in, out, 1)
 	if f.Rank == 0 {
 		return
 	}
@@ -112,7 +114,7 @@ func (f *Affine) backward(dx []float32, d tensors, dy, x []float32, p tensors) {
 	n := len(dy) / out
 	in := len(x) / n
 	if dx != nil {
-		kernel.Gemm(false, true, n, in, out, 1, dy, out, p.w, out, 0, dx, in)
+		timesTransposed(dx, dy, p.w, f.Packed, n, in, out)
 	}
 	if d.w != nil {
 		kernel.Gemm(true, false, in, out, n, 1, x, in, dy, out, 0, d.w, out)

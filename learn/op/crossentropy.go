@@ -8,14 +8,17 @@ import (
 	"github.com/mlecs/mlecs/learn/kernel"
 )
 
-// head computes the logits h[at] wte^T of chosen positions only, and carries their gradient back.
-type head struct {
+// Head computes the logits h[at] wte^T of chosen positions only, and carries their gradient back.
+type Head struct {
+	// Packed, if not nil, is wte, which must then be frozen.
+	Packed *Packed
+
 	dim, vocab int
 
 	rows, logits, drows []float32
 }
 
-func (h *head) shape(in []tensor.Shape) (tensor.Shape, error) {
+func (h *Head) shape(in []tensor.Shape) (tensor.Shape, error) {
 	if len(in) != 2 || len(in[0]) != 2 || len(in[1]) != 2 || in[0][1] != in[1][1] {
 		return nil, fmt.Errorf("want hidden [n, dim] and wte [vocab, dim], got %v", in)
 	}
@@ -23,22 +26,22 @@ func (h *head) shape(in []tensor.Shape) (tensor.Shape, error) {
 	return tensor.Shape{1}, nil
 }
 
-func (h *head) forward(at []int32, hidden, wte []float32) []float32 {
+func (h *Head) forward(at []int32, hidden, wte []float32) []float32 {
 	m := len(at)
 	rows, logits := sized(&h.rows, m*h.dim), sized(&h.logits, m*h.vocab)
 	for i, a := range at {
 		copy(rows[i*h.dim:][:h.dim], hidden[int(a)*h.dim:])
 	}
-	kernel.Gemm(false, true, m, h.vocab, h.dim, 1, rows, h.dim, wte, h.dim, 0, logits, h.vocab)
+	timesTransposed(logits, rows, wte, h.Packed, m, h.vocab, h.dim)
 	return logits
 }
 
 // backward carries the gradient of the logits back to the hidden states and wte, where wanted.
-func (h *head) backward(dhidden, dwte, dlogits []float32, at []int32, wte []float32) {
+func (h *Head) backward(dhidden, dwte, dlogits []float32, at []int32, wte []float32) {
 	m := len(at)
 	if dhidden != nil {
 		drows := sized(&h.drows, m*h.dim)
-		kernel.Gemm(false, false, m, h.dim, h.vocab, 1, dlogits, h.vocab, wte, h.dim, 0, drows, h.dim)
+		times(drows, dlogits, wte, h.Packed, m, h.vocab, h.dim, 0)
 		clear(dhidden)
 		for i, a := range at {
 			addInto(dhidden[int(a)*h.dim:][:h.dim], drows[i*h.dim:][:h.dim])
@@ -54,7 +57,7 @@ func (h *head) backward(dhidden, dwte, dlogits []float32, at []int32, wte []floa
 type CrossEntropy struct {
 	At     []int32 // rows of hidden
 	Target []int32 // token ids, one per position
-	head
+	Head
 }
 
 func (c *CrossEntropy) String() string { return "cross-entropy" }

@@ -25,8 +25,9 @@ type Gram struct {
 	dim   int
 	units [][]float64 // per input: unit vectors [n, d]
 	norms [][]float64
-	grads [][]float64
+	grads [][]float64 // with respect to the vectors before scaling, of the last Backward
 	gram  gramLoss
+	loss  float64
 }
 
 // GramEps keeps the determinant of dependent vectors from vanishing.
@@ -70,7 +71,8 @@ func (f *Gram) Forward(out []float32, in [][]float32) {
 		}
 	}
 	f.gram = gramLoss{tau: f.Tau, smooth: f.Smooth, rows: f.Rows, dim: f.dim, labels: f.Labels, units: f.units, volume: f.gram.volume}
-	out[0] = float32(f.gram.forward())
+	f.loss = f.gram.forward()
+	out[0] = float32(f.loss)
 }
 
 // Backward implements Func.

@@ -62,6 +62,27 @@ func (c *Concat) total() int {
 	return total
 }
 
+// Flatten keeps the first axis and joins the others: [n, ...] to [n, product].
+type Flatten struct{}
+
+func (Flatten) String() string { return "flatten" }
+
+// Shape implements Func.
+func (Flatten) Shape(in []tensor.Shape) (tensor.Shape, error) {
+	if len(in) != 1 || len(in[0]) < 2 {
+		return nil, fmt.Errorf("want x of two axes or more, got %v", in)
+	}
+	return tensor.Shape{in[0][0], in[0].TotalSize() / in[0][0]}, nil
+}
+
+// Forward implements Func.
+func (Flatten) Forward(out []float32, in [][]float32) { copy(out, in[0]) }
+
+// Backward implements Func.
+func (Flatten) Backward(grads [][]float32, grad []float32, _ [][]float32, _ []float32) {
+	copy(grads[0], grad)
+}
+
 // Share is what some columns of x add to the product x W: x[:, From:From+Width] W[From:From+Width, :]. The shares of all
 // parts sum to x W. Inputs: x [n, in], W [in, out]. Output: [n, out].
 type Share struct {

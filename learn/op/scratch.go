@@ -4,6 +4,8 @@ import (
 	"fmt"
 
 	"gorgonia.org/tensor"
+
+	"github.com/mlecs/mlecs/learn/kernel"
 )
 
 // sized gives n floats of *buf, growing it if needed. The contents are whatever was there.
@@ -19,31 +21,16 @@ type Scratch struct{ slots [4][]float32 }
 
 func (s *Scratch) slot(i, n int) []float32 { return sized(&s.slots[i], n) }
 
-// addRows adds b to every row of y.
-func addRows(y, b []float32) {
-	for len(y) > 0 {
-		row := y[:len(b)]
-		for i, v := range b {
-			row[i] += v
-		}
-		y = y[len(b):]
-	}
-}
-
 // sumRows writes the sum over the rows of x, each as long as dst, to dst.
 func sumRows(dst, x []float32) {
 	clear(dst)
-	addInto(dst, x)
+	kernel.SumRows(len(x)/len(dst), len(dst), x, dst)
 }
 
-// addInto adds every row of x to dst.
+// addInto adds x to dst.
 func addInto(dst, x []float32) {
-	for len(x) > 0 {
-		row := x[:len(dst)]
-		for i, v := range row {
-			dst[i] += v
-		}
-		x = x[len(dst):]
+	for i, v := range x {
+		dst[i] += v
 	}
 }
 

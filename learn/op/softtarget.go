@@ -19,7 +19,7 @@ type SoftTarget struct {
 	At     []int32     // rows of hidden
 	TopIDs [][]int     // distinct token ids, per position
 	TopLog [][]float32 // natural logarithms of the teacher's probabilities, as many
-	head
+	Head
 
 	teacher []float64
 	top     []bool // all false between positions

@@ -1,0 +1,6 @@
+package model
+
+// RandomBase is a backbone with initial weights and no tokenizer.
+func RandomBase(cfg Config, seed uint64) *Base {
+	return &Base{Config: cfg, Tensors: tensorsOf(initialBase(cfg, seed))}
+}
