@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"image"
+	"image/color"
 	_ "image/jpeg" // registers the decoder
 	_ "image/png"  // registers the decoder
 
@@ -93,6 +94,10 @@ func (s *Set) shapeImage(m *Modality, rows []Row) error {
 		raw, err := s.read(file)
 		if err != nil {
 			return fmt.Errorf("%s: %w", row.where(), err)
+		}
+		// Most grey pictures say so in their header, which spares decoding them twice.
+		if c, _, err := image.DecodeConfig(bytes.NewReader(raw)); err == nil && (c.ColorModel == color.GrayModel || c.ColorModel == color.Gray16Model) {
+			continue
 		}
 		p, err := decodeImage(raw)
 		if err != nil {
