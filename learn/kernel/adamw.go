@@ -47,13 +47,3 @@ func (o AdamW) step(step int) adamStep {
 		eps:      o.Eps,
 	}
 }
-
-func adamw(s *adamStep, w, g, m, v []float32) {
-	g, m, v = g[:len(w)], m[:len(w)], v[:len(w)]
-	for i, x := range g {
-		m[i] = s.beta1*m[i] + s.rest1*x
-		v[i] = s.beta2*v[i] + s.rest2*x*x
-		root := float32(math.Sqrt(float64(v[i])))
-		w[i] = s.keep*w[i] - s.rate*m[i]/(root*s.correct2+s.eps)
-	}
-}

@@ -3,27 +3,33 @@ package kernel
 import "sync"
 
 const (
-	// blockK rows of B at a time: a strip of A of that length stays in the first-level cache while all panels of B
-	// pass by. It is the same for every micro-kernel, so that products have the same bits on all of them.
+	// A strip of A with blockK columns stays in the first-level cache while it meets all panels of a block of B. It is
+	// the same for every micro-kernel, so that products have the same bits on all with the same rounding.
 	blockK = 384
+	// blockN columns of B, over blockK rows, stay in the second-level cache while all strips of A pass by.
+	blockN = 256
 	// taskFlops is how much work a thread takes at a time: some ten microseconds.
 	taskFlops = 1 << 20
-	// inlineFlops is the work below which a second thread costs more than it brings.
-	inlineFlops = 2 << 20
+	// inlineFlops is the work below which waking a second thread costs more than it brings.
+	inlineFlops = 4 << 20
 )
 
-// product is one C = alpha*A*B + beta*C, cut into row tiles for the threads.
+// product is one C = alpha*A*B + beta*C on its way through Do. C is cut into units of one row tile and width columns.
 type product struct {
 	t           *tiles
 	m, n, k     int
 	alpha, beta float32
 	a           matrix
-	panels      []float32
 	c           []float32
 	ldc         int
-	rowTiles    int
-	packed      []float32 // space for panels of B, kept for the next product
-	source      matrix    // B while it is being packed
+
+	// B is panels, or if that is nil it is read where it lies, except for the last tail columns.
+	panels  []float32
+	b       matrix
+	tail    int
+	rows    int // number of row tiles
+	width   int
+	scratch []float32 // panels made for this product; kept for the next one
 }
 
 var products = sync.Pool{New: func() any { return new(product) }}
@@ -35,51 +41,131 @@ func multiply(m, n, k int, alpha float32, a, b matrix, packed *Packed, beta floa
 		return
 	}
 	p := products.Get().(*product)
-	p.t, p.m, p.n, p.k = active, m, n, k
+	p.m, p.n, p.k = m, n, k
 	p.alpha, p.beta = alpha, beta
-	p.a, p.c, p.ldc = a, c, ldc
+	p.a, p.b, p.c, p.ldc = a, b, c, ldc
 	if packed != nil {
 		p.t, p.panels = packed.tiles, packed.panels
 	} else {
-		p.pack(b)
+		p.t = active.forColumns(n)
+		p.prepare()
 	}
-	// Tiles of nearly equal height: a short last tile would use the registers badly.
-	p.rowTiles = (m + p.t.rows - 1) / p.t.rows
-	grain := p.rowTiles
+	// Tiles of nearly equal height: a low last one would use the registers badly.
+	p.rows = (m + p.t.rows - 1) / p.t.rows
+	p.width = blockN
+	if columns := (n + blockN - 1) / blockN; p.rows*columns < 8 {
+		panels := (n*p.rows/8 + p.t.cols - 1) / p.t.cols
+		p.width = max(1, panels) * p.t.cols
+	}
+	units := p.rows * ((n + p.width - 1) / p.width)
+	grain := units
 	if flops := 2 * m * n * k; flops > inlineFlops {
-		grain = max(1, taskFlops/(2*p.t.rows*n*k))
+		grain = max(1, units/(flops/taskFlops))
 	}
-	Do(p.rowTiles, grain, p)
-	p.a, p.c, p.panels, p.source = matrix{}, nil, nil, matrix{}
+	Do(units, grain, p)
+	p.a, p.b, p.c, p.panels = matrix{}, matrix{}, nil, nil
 	products.Put(p)
 }
 
-func (p *product) pack(b matrix) {
-	need := panelLen(p.t, p.k, p.n)
-	if cap(p.packed) < need {
-		p.packed = make([]float32, need)
+// prepare packs what the micro-kernel cannot read where it lies: a transposed B, or a last panel that reaches beyond the
+// end of B's slice.
+func (p *product) prepare() {
+	t, b := p.t, p.b
+	if b.col != 1 {
+		p.panels = p.space(panelLen(t, p.k, p.n))
+		const grain = 1 << 15
+		Do((p.n+t.cols-1)/t.cols, 1+grain/(p.k*t.cols), (*packing)(p))
+		return
 	}
-	p.panels = p.packed[:need]
-	packPanels(p.t, p.panels, b, p.k, 0, p.n)
+	p.tail = 0
+	last := (p.n - 1) / t.cols * t.cols
+	if (p.k-1)*b.row+last+t.cols > len(b.data) {
+		p.tail = p.n - last
+		packPanels(t, p.space(p.k*t.cols), b, p.k, last, p.n)
+	}
 }
 
-// Run computes the row tiles [lo, hi).
+func (p *product) space(n int) []float32 {
+	if cap(p.scratch) < n {
+		p.scratch = make([]float32, n)
+	}
+	p.scratch = p.scratch[:n]
+	return p.scratch
+}
+
+// packing is a product whose B is being packed, panel by panel.
+type packing product
+
+func (p *packing) Run(lo, hi int) {
+	cols := p.t.cols
+	packPanels(p.t, p.panels[lo*cols*p.k:], p.b, p.k, lo*cols, min(hi*cols, p.n))
+}
+
+// panel is where the panel of columns from j on begins at row k0, and how far its rows are apart.
+func (p *product) panel(j, k0 int) (b []float32, row int) {
+	cols := p.t.cols
+	switch {
+	case p.panels != nil:
+		return p.panels[j*p.k+k0*cols:], cols
+	case j >= p.n-p.tail:
+		return p.scratch[k0*cols:], cols
+	default:
+		return p.b.data[k0*p.b.row+j:], p.b.row
+	}
+}
+
+// Run computes the units [lo, hi), which are numbered down the rows of one block of columns after the other.
 func (p *product) Run(lo, hi int) {
+	for lo < hi {
+		j0 := lo / p.rows * p.width
+		r0 := lo % p.rows
+		r1 := min(p.rows, r0+hi-lo)
+		p.block(r0, r1, j0, min(p.n, j0+p.width))
+		lo += r1 - r0
+	}
+}
+
+// block computes the row tiles [r0, r1) of the columns [j0, j1).
+func (p *product) block(r0, r1, j0, j1 int) {
 	t := p.t
+	beta := p.beta
+	var copied *strip
+	if p.scattered(j1 - j0) {
+		copied = strips.Get().(*strip)
+		defer strips.Put(copied)
+	}
 	for k0 := 0; k0 < p.k; k0 += blockK {
 		k := min(blockK, p.k-k0)
-		beta := p.beta
-		if k0 > 0 {
-			beta = 1
-		}
-		for r := lo; r < hi; r++ {
-			i0 := r * p.m / p.rowTiles
-			i1 := (r + 1) * p.m / p.rowTiles
-			a := p.a.data[i0*p.a.row+k0*p.a.col:]
-			for j := 0; j < p.n; j += t.cols {
-				b := p.panels[j*p.k+k0*t.cols:]
-				t.run(i1-i0, min(t.cols, p.n-j), k, p.alpha, a, p.a.row, p.a.col, b, t.cols, beta, p.c[i0*p.ldc+j:], p.ldc)
+		for r := r0; r < r1; r++ {
+			i0, i1 := r*p.m/p.rows, (r+1)*p.m/p.rows
+			a := matrix{p.a.data[i0*p.a.row+k0*p.a.col:], p.a.row, p.a.col}
+			if copied != nil {
+				a = copied.of(a, i1-i0, k)
+			}
+			for j := j0; j < j1; j += t.cols {
+				b, row := p.panel(j, k0)
+				t.run(i1-i0, min(t.cols, j1-j), k, p.alpha, a.data, a.row, a.col, b, row, beta, p.c[i0*p.ldc+j:], p.ldc)
 			}
 		}
+		beta = 1
 	}
+}
+
+// strip is room for a strip of A, column by column.
+type strip [12 * blockK]float32
+
+var strips = sync.Pool{New: func() any { return new(strip) }}
+
+// scattered tells whether strips of A are better copied before they meet so many columns: when A is transposed, a low
+// tile uses a small part of each cache line, and the lines lie so far apart that few of them stay in the cache.
+func (p *product) scattered(columns int) bool {
+	return p.a.row == 1 && p.a.col >= 512 && p.t.rows < 12 && columns >= 128
+}
+
+// of copies a transposed rows x k matrix.
+func (s *strip) of(a matrix, rows, k int) matrix {
+	for q := range k {
+		copy(s[q*rows:], a.data[q*a.col:][:rows])
+	}
+	return matrix{s[:], 1, rows}
 }

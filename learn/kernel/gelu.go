@@ -15,13 +15,6 @@ func GELU(dst, x []float32) {
 	s.do(len(x), 1)
 }
 
-func gelu(dst, x []float32) {
-	dst = dst[:len(x)]
-	for i, v := range x {
-		dst[i] = v / (1 + exp(v*(geluLinear+geluCubic*v*v)))
-	}
-}
-
 // GELUGrad computes dx[i] = dy[i] * GELU'(x[i]). dx may be dy or x.
 func GELUGrad(dx, x, dy []float32) {
 	checkLen("dx", len(dx), len(x))
@@ -29,15 +22,4 @@ func GELUGrad(dx, x, dy []float32) {
 	s := newSweep(func(s *sweep, lo, hi int) { geluGrad(s.a[lo:hi], s.b[lo:hi], s.c[lo:hi]) })
 	s.a, s.b, s.c = dx, x, dy
 	s.do(len(x), 1)
-}
-
-func geluGrad(dx, x, dy []float32) {
-	dx, dy = dx[:len(x)], dy[:len(x)]
-	for i, v := range x {
-		e := exp(v * (geluLinear + geluCubic*v*v))
-		g := 1 / (1 + e)
-		// With e bounded, e*g is 1-g without cancellation.
-		slope := v * (geluLinear + 3*geluCubic*v*v)
-		dx[i] = dy[i] * (g - g*(e*g)*slope)
-	}
 }

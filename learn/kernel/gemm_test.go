@@ -177,6 +177,47 @@ func TestGemmBitsDoNotDependOnThreads(t *testing.T) {
 	})
 }
 
+// Nodes with different processors must come to the same numbers as far as they can.
+func TestAssemblyKernelsAgreeToTheBit(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		size := rapid.IntRange(1, 100)
+		p := newProduct(1, rapid.Bool().Draw(t, "transA"), rapid.Bool().Draw(t, "transB"), size.Draw(t, "m"), size.Draw(t, "n"),
+			rapid.IntRange(1, 500).Draw(t, "k"), 1, 0.5, rapid.SampledFrom([]float32{0, 2}).Draw(t, "beta"))
+		var first []float32
+		for _, name := range kernel.Kernels() {
+			if name == "portable" {
+				continue
+			}
+			restore := kernel.UseKernel(name)
+			got := p.gemm()
+			restore()
+			if first == nil {
+				first = got
+			}
+			if !sameBits(first, got) {
+				t.Fatalf("%v: %s differs", p, name)
+			}
+		}
+	})
+}
+
+func TestGemmAllocatesNothingOnceWarm(t *testing.T) {
+	const n = 300
+	x, y, c := make([]float32, n*n), make([]float32, n*n), make([]float32, n*n)
+	w := kernel.Pack(false, n, n, y, n)
+	step := func() {
+		kernel.Gemm(false, true, n, n, n, 1, x, n, y, n, 0, c, n)
+		kernel.Gemm(true, false, n, n, n, 1, x, n, y, n, 1, c, n)
+		kernel.GemmPacked(false, n, n, n, 1, x, n, w, 0, c, n)
+		kernel.Softmax(n, n, c, x)
+		kernel.GELU(c, x)
+	}
+	step()
+	if allocs := testing.AllocsPerRun(50, step); allocs > 0 {
+		t.Errorf("%g allocations a step", allocs)
+	}
+}
+
 func TestGemmRefusesWhatCannotBe(t *testing.T) {
 	x := make([]float32, 11)
 	w := kernel.Pack(false, 3, 3, x, 3)

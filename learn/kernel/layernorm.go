@@ -26,23 +26,9 @@ func LayerNorm(rows, cols int, eps float32, x, gain, bias, y, mean, scale []floa
 
 // moments gives the mean of x and 1/sqrt(variance + eps).
 func moments(x []float32, eps float32) (mean, scale float32) {
-	var sum float32
-	for _, v := range x {
-		sum += v
-	}
-	mean = sum / float32(len(x))
-	sum = 0
-	for _, v := range x {
-		sum += (v - mean) * (v - mean)
-	}
-	return mean, float32(1 / math.Sqrt(float64(sum/float32(len(x))+eps)))
-}
-
-func normalise(y, x, gain, bias []float32, mean, scale float32) {
-	y, gain, bias = y[:len(x)], gain[:len(x)], bias[:len(x)]
-	for j, v := range x {
-		y[j] = (v-mean)*scale*gain[j] + bias[j]
-	}
+	n := float32(len(x))
+	mean = sum(x) / n
+	return mean, float32(1 / math.Sqrt(float64(squares(x, mean)/n+eps)))
 }
 
 // LayerNormGrad computes the gradients of LayerNorm: it sets dx, and adds to dgain and dbias. mean and scale are those that LayerNorm
@@ -82,27 +68,9 @@ func LayerNormGrad(rows, cols int, x, gain, mean, scale, dy, dx, dgain, dbias []
 	s.do(rows, cols)
 }
 
-// normGradParams adds one row's share of the gradients of gain and bias.
-func normGradParams(x, dy []float32, mean, scale float32, dgain, dbias []float32) {
-	dy, dgain, dbias = dy[:len(x)], dgain[:len(x)], dbias[:len(x)]
-	for j, v := range x {
-		dgain[j] += dy[j] * (v - mean) * scale
-		dbias[j] += dy[j]
-	}
-}
-
 // normGradRow is, with z the normalised row and g = dy*gain, dx = scale * (g - mean(g) - z*mean(g*z)).
 func normGradRow(dx, x, dy, gain []float32, mean, scale float32) {
-	dx, dy, gain = dx[:len(x)], dy[:len(x)], gain[:len(x)]
-	var sum, dotted float32
-	for j, v := range x {
-		g := dy[j] * gain[j]
-		sum += g
-		dotted += g * (v - mean) * scale
-	}
-	sum /= float32(len(x))
-	dotted /= float32(len(x))
-	for j, v := range x {
-		dx[j] = scale * (dy[j]*gain[j] - sum - (v-mean)*scale*dotted)
-	}
+	sum, dotted := normGradSums(x, dy, gain, mean, scale)
+	n := float32(len(x))
+	normGrad(dx, x, dy, gain, mean, scale, sum/n, dotted/n)
 }

@@ -15,7 +15,7 @@ func Pack(trans bool, k, n int, b []float32, ldb int) *Packed {
 		panic("kernel: negative size of a matrix to pack")
 	}
 	v := view("B", trans, k, n, b, ldb)
-	t := active
+	t := active.forColumns(n)
 	p := &Packed{k: k, n: n, tiles: t, panels: make([]float32, panelLen(t, k, n))}
 	packPanels(t, p.panels, v, k, 0, n)
 	return p
@@ -40,6 +40,7 @@ func packPanels(t *tiles, dst []float32, b matrix, k, j0, j1 int) {
 }
 
 // packPanel copies a k x cols matrix with the given strides to dst as k rows of width elements, the last of them zero.
+// Either the rows or the columns of the matrix are contiguous.
 func packPanel(dst []float32, width int, src []float32, row, col, k, cols int) {
 	if col == 1 {
 		for p := range k {
@@ -48,15 +49,36 @@ func packPanel(dst []float32, width int, src []float32, row, col, k, cols int) {
 		}
 		return
 	}
-	for j := range cols {
-		s := src[j*col:]
-		for p := range k {
-			dst[p*width+j] = s[p*row]
-		}
+	// Blocks of 8 columns and 8 rows, as far as they go.
+	j := 0
+	for ; k >= 8 && cols-j >= 8; j += 8 {
+		transpose(dst[j:], width, src[j*col:], col, k/8)
+		transposeRest(dst, width, src, col, j, j+8, k&^7, k)
 	}
+	transposeRest(dst, width, src, col, j, cols, 0, k)
 	for j := cols; j < width; j++ {
 		for p := range k {
 			dst[p*width+j] = 0
+		}
+	}
+}
+
+// transposeRest copies columns [j0, j1) of rows [p0, p1), where the columns of src are contiguous.
+func transposeRest(dst []float32, width int, src []float32, col, j0, j1, p0, p1 int) {
+	for j := j0; j < j1; j++ {
+		s := src[j*col:][:p1]
+		for p := p0; p < p1; p++ {
+			dst[p*width+j] = s[p]
+		}
+	}
+}
+
+// transposePortable copies 8 rows of 8*blocks elements, srcRow apart, to 8*blocks rows of 8, dstRow apart.
+func transposePortable(dst []float32, dstRow int, src []float32, srcRow, blocks int) {
+	for p := range 8 * blocks {
+		d := dst[p*dstRow:][:8]
+		for j := range d {
+			d[j] = src[j*srcRow+p]
 		}
 	}
 }

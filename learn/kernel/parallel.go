@@ -26,8 +26,8 @@ func (f taskFunc) Run(lo, hi int) { f(lo, hi) }
 // Do runs t as Parallel does, and allocates nothing if t is a pointer.
 //
 // Ranges are handed out by a counter, so that a thread that the system holds up does not hold up the others. The
-// goroutines that help the caller live only as long as the call. There are at most GOMAXPROCS-1 of them at a time in
-// the whole process: calls made at the same time, or from inside t, share them and otherwise do the work themselves. A
+// goroutines that help the caller live only as long as the call. There are at most GOMAXPROCS-1 of them at a
+// time in the whole process: calls made at the same time, or from inside t, share them and otherwise do the work themselves. A
 // panic in t reaches the caller.
 func Do(n, grain int, t Task) {
 	if n <= 0 {
@@ -47,15 +47,21 @@ func Do(n, grain int, t Task) {
 	c := crews.Get().(*crew)
 	c.task, c.n, c.grain = t, n, grain
 	c.next.Store(0)
-	for range wanted {
-		if !hire() {
-			break
-		}
+	helpers := 0
+	for helpers < wanted && hire() {
+		helpers++
 		c.helpers.Add(1)
 		go c.help()
 	}
+	if helpers > 0 {
+		// The goroutine started last waits in a slot that other threads rob only after a sleep, some 100 us on
+		// Linux. This one takes the slot; the helpers are free to go after what waking a thread takes.
+		go nothing()
+	}
 	c.lead()
 }
+
+func nothing() {}
 
 // hired counts the helpers of the whole process.
 var hired atomic.Int32

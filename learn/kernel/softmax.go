@@ -17,11 +17,7 @@ func Softmax(rows, cols int, dst, x []float32) {
 }
 
 func softmaxRow(dst, x []float32) {
-	if len(x) == 0 {
-		return
-	}
-	sum := expShifted(dst, x, maximum(x))
-	Scale(1/sum, dst)
+	scale(1/expShifted(dst, x, maximum(x)), dst)
 }
 
 // SoftmaxGrad computes the gradient of Softmax from its result y: dx = y * (dy - sum(y*dy)) in each row. dx may be dy.
@@ -31,19 +27,12 @@ func SoftmaxGrad(rows, cols int, dx, y, dy []float32) {
 	checkLen("dy", len(dy), rows*cols)
 	s := newSweep(func(s *sweep, lo, hi int) {
 		for i := lo; i < hi; i++ {
-			softmaxGradRow(s.a[i*s.cols:(i+1)*s.cols], s.b[i*s.cols:(i+1)*s.cols], s.c[i*s.cols:(i+1)*s.cols])
+			dx, y, dy := s.a[i*s.cols:(i+1)*s.cols], s.b[i*s.cols:(i+1)*s.cols], s.c[i*s.cols:(i+1)*s.cols]
+			multiplyShifted(dx, y, dy, -dot(y, dy))
 		}
 	})
 	s.a, s.b, s.c, s.cols = dx, y, dy, cols
 	s.do(rows, cols)
-}
-
-func softmaxGradRow(dx, y, dy []float32) {
-	mean := dot(y, dy)
-	dx, dy = dx[:len(y)], dy[:len(y)]
-	for i, v := range y {
-		dx[i] = v * (dy[i] - mean)
-	}
 }
 
 // LogSumExp is log(sum(exp(x))) of one row, computed without overflow. x must not be empty. scratch has the length of x and may
@@ -51,15 +40,4 @@ func softmaxGradRow(dx, y, dy []float32) {
 func LogSumExp(x, scratch []float32) float32 {
 	m := maximum(x)
 	return m + float32(math.Log(float64(expShifted(scratch, x, m))))
-}
-
-// maximum is the largest element of x; x must not be empty. NaNs may go unnoticed.
-func maximum(x []float32) float32 {
-	m := x[0]
-	for _, v := range x {
-		if v > m {
-			m = v
-		}
-	}
-	return m
 }

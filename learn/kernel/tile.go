@@ -5,6 +5,15 @@ type tiles struct {
 	name       string
 	rows, cols int
 	isa        isa
+	narrow     *tiles // what computes tiles of at most narrow.cols columns, if it is another one
+}
+
+// forColumns is the micro-kernel for products of n columns.
+func (t *tiles) forColumns(n int) *tiles {
+	if t.narrow != nil && n <= t.narrow.cols {
+		return t.narrow
+	}
+	return t
 }
 
 // isa is an instruction set. A tile function is chosen by a switch and not by a function value, so that its arguments

@@ -8,44 +8,33 @@ func Axpy(alpha float32, x, y []float32) {
 	s.do(len(x), 1)
 }
 
-func axpy(alpha float32, x, y []float32) {
-	y = y[:len(x)]
-	for i, v := range x {
-		y[i] += alpha * v
-	}
-}
-
 // Scale computes x *= alpha, and clears x if alpha is 0, whatever it held.
 func Scale(alpha float32, x []float32) {
 	if alpha == 0 {
 		clear(x)
 		return
 	}
-	for i := range x {
-		x[i] *= alpha
-	}
+	s := newSweep(func(s *sweep, lo, hi int) { scale(s.x, s.a[lo:hi]) })
+	s.a, s.x = x, alpha
+	s.do(len(x), 1)
 }
+
+// Mul computes dst[i] = x[i]*y[i] over the length of dst. dst may be x or y.
+func Mul(dst, x, y []float32) {
+	checkLen("x", len(x), len(dst))
+	checkLen("y", len(y), len(dst))
+	s := newSweep(func(s *sweep, lo, hi int) { multiplyShifted(s.a[lo:hi], s.b[lo:hi], s.c[lo:hi], 0) })
+	s.a, s.b, s.c = dst, x, y
+	s.do(len(dst), 1)
+}
+
+// Sum is the sum of x.
+func Sum(x []float32) float32 { return sum(x) }
 
 // Dot is the sum of the products of x and the first len(x) elements of y.
 func Dot(x, y []float32) float32 {
 	checkLen("y", len(y), len(x))
 	return dot(x, y)
-}
-
-func dot(x, y []float32) float32 {
-	y = y[:len(x)]
-	var s0, s1, s2, s3 float32
-	for len(x) >= 4 && len(y) >= 4 {
-		s0 += x[0] * y[0]
-		s1 += x[1] * y[1]
-		s2 += x[2] * y[2]
-		s3 += x[3] * y[3]
-		x, y = x[4:], y[4:]
-	}
-	for i, v := range x {
-		s0 += v * y[i]
-	}
-	return (s0 + s1) + (s2 + s3)
 }
 
 // AddBias adds bias, of cols elements, to each of the rows of x.

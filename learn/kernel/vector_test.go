@@ -32,7 +32,7 @@ func near(t *testing.T, what string, got []float32, tol float64, want func(i int
 }
 
 // lengths cover whole vectors, tails and more than one range of Do.
-var lengths = []int{0, 1, 3, 8, 15, 16, 17, 33, 100, 40000}
+var lengths = []int{0, 1, 3, 8, 15, 16, 17, 33, 100, 140000}
 
 func geluExact(x float64) float64 {
 	return x / 2 * (1 + math.Tanh(math.Sqrt(2/math.Pi)*(x+0.044715*x*x*x)))
@@ -267,7 +267,7 @@ func TestAdamWFollowsTheDefinition(t *testing.T) {
 // An element's result must not depend on where it stands or on the number of threads.
 func TestVectorBitsDoNotDependOnPositionOrThreads(t *testing.T) {
 	eachKernel(t, func(t *testing.T) {
-		const n = 50000
+		const n = 150000
 		x, dy := values(1, n, 5), values(2, n, 1)
 		for name, f := range map[string]func(dst, x, dy []float32){
 			"exp":      func(dst, x, _ []float32) { kernel.Exp(dst, x) },

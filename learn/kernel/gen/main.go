@@ -14,7 +14,9 @@ import (
 
 func main() {
 	for name, write := range map[string]func(*build.Context){
-		"tile": writeTiles,
+		"tile":      writeTiles,
+		"transpose": writeTranspose,
+		"vector":    writeVectors,
 	} {
 		if err := generate(name, write); err != nil {
 			log.Fatalf("generating the %s functions: %v", name, err)

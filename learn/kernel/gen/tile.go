@@ -11,27 +11,14 @@ import (
 
 func writeTiles(ctx *build.Context) {
 	tile{
-		Context: ctx, name: "tileAVX512", rows: 12, lanes: 16, vector: z,
+		Context: ctx, name: "tileAVX512", rows: 12, lanes: 16, narrowest: 2, vector: z,
 		doc: "tileAVX512 is the micro-kernel for tiles of up to 12 x 32, with 24 accumulators of 16 lanes.",
 	}.write()
 	tile{
-		Context: ctx, name: "tileAVX2", rows: 6, lanes: 8, vector: y,
-		maskTable: maskTable(ctx),
+		Context: ctx, name: "tileAVX2", rows: 6, lanes: 8, narrowest: 1, vector: y,
+		maskTable: maskTable(ctx, "tileMasks", 16),
 		doc:       "tileAVX2 is the micro-kernel for tiles of up to 6 x 16, with 12 accumulators of 8 lanes.",
 	}.write()
-}
-
-func maskTable(ctx *build.Context) operand.Mem {
-	table := ctx.StaticGlobal("tileMasks")
-	ctx.DataAttributes(attr.RODATA | attr.NOPTR)
-	for i := range 32 {
-		var word operand.U32
-		if i < 16 {
-			word = 0xffffffff
-		}
-		ctx.AppendDatum(word)
-	}
-	return table
 }
 
 func z(i int) reg.VecPhysical { return zs[i] }
@@ -48,11 +35,12 @@ var (
 )
 
 // tile writes one micro-kernel: C = alpha*A*B + beta*C for a tile of C of up to rows x 2*lanes. There is an inner loop for every
-// number of rows and for one or two vectors of columns, so that no work is wasted at the edges of a matrix.
+// number of rows and of vectors of columns, so that no work is wasted at the edges of a matrix.
 type tile struct {
 	*build.Context
 	name, doc   string
 	rows, lanes int
+	narrowest   int // vectors of columns at least
 	vector      func(int) reg.VecPhysical
 	maskTable   operand.Mem // 16 words of ones and 16 of zeros
 }
@@ -111,12 +99,16 @@ func (t tile) write() {
 		}
 	}
 
-	t.CMPQ(cols, operand.Imm(uint64(t.lanes)))
-	t.JLE(operand.LabelRef("narrow"))
+	if t.narrowest == 1 {
+		t.CMPQ(cols, operand.Imm(uint64(t.lanes)))
+		t.JLE(operand.LabelRef("narrow"))
+	}
 	t.choose(2)
-	t.Label("narrow")
-	t.choose(1)
-	for vectors := 2; vectors >= 1; vectors-- {
+	if t.narrowest == 1 {
+		t.Label("narrow")
+		t.choose(1)
+	}
+	for vectors := 2; vectors >= t.narrowest; vectors-- {
 		for rows := t.rows; rows >= 1; rows-- {
 			t.loop(rows, vectors)
 		}
@@ -152,10 +144,6 @@ func (t tile) loop(rows, vectors int) {
 		x := operand.Mem{Base: a[i/3]}
 		if i%3 > 0 {
 			x.Index, x.Scale = aRow, uint8(i%3)
-		}
-		if t.wide() && vectors == 1 {
-			t.VFMADD231PS_BCST(x, t.spare(0), t.acc(i, 0))
-			continue
 		}
 		element := t.spare(2 + i%rotating)
 		t.VBROADCASTSS(x, element)

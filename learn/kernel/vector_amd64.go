@@ -1,0 +1,130 @@
+package kernel
+
+// The functions of vector_portable.go, on the processor's vector registers where it has them.
+
+func vectorised(n int) bool { return n > 0 && active.isa != isaPortable }
+
+func axpy(alpha float32, x, y []float32) {
+	if n := len(x); vectorised(n) {
+		y = y[:n]
+		axpyAVX2(alpha, &x[0], &y[0], n)
+		return
+	}
+	axpyPortable(alpha, x, y)
+}
+
+func scale(alpha float32, x []float32) {
+	if n := len(x); vectorised(n) {
+		scaleAVX2(alpha, &x[0], n)
+		return
+	}
+	scalePortable(alpha, x)
+}
+
+func multiplyShifted(dst, x, y []float32, shift float32) {
+	if n := len(dst); vectorised(n) {
+		x, y = x[:n], y[:n]
+		multiplyAVX2(&dst[0], &x[0], &y[0], n, shift)
+		return
+	}
+	multiplyShiftedPortable(dst, x, y, shift)
+}
+
+func dot(x, y []float32) float32 {
+	if n := len(x); vectorised(n) {
+		y = y[:n]
+		return dotAVX2(&x[0], &y[0], n)
+	}
+	return dotPortable(x, y)
+}
+
+func sum(x []float32) float32 {
+	if n := len(x); vectorised(n) {
+		return sumAVX2(&x[0], n)
+	}
+	return sumPortable(x)
+}
+
+func squares(x []float32, mean float32) float32 {
+	if n := len(x); vectorised(n) {
+		return squaresAVX2(&x[0], n, mean)
+	}
+	return squaresPortable(x, mean)
+}
+
+func maximum(x []float32) float32 {
+	if n := len(x); vectorised(n) {
+		return maximumAVX2(&x[0], n)
+	}
+	return maximumPortable(x)
+}
+
+func expShifted(dst, x []float32, shift float32) float32 {
+	if n := len(x); vectorised(n) {
+		dst = dst[:n]
+		return expAVX2(&dst[0], &x[0], n, shift)
+	}
+	return expShiftedPortable(dst, x, shift)
+}
+
+func gelu(dst, x []float32) {
+	if n := len(x); vectorised(n) {
+		dst = dst[:n]
+		geluAVX2(&dst[0], &x[0], n)
+		return
+	}
+	geluPortable(dst, x)
+}
+
+func geluGrad(dx, x, dy []float32) {
+	if n := len(x); vectorised(n) {
+		dx, dy = dx[:n], dy[:n]
+		geluGradAVX2(&dx[0], &x[0], &dy[0], n)
+		return
+	}
+	geluGradPortable(dx, x, dy)
+}
+
+func normalise(y, x, gain, bias []float32, mean, scale float32) {
+	if n := len(x); vectorised(n) {
+		y, gain, bias = y[:n], gain[:n], bias[:n]
+		normaliseAVX2(&y[0], &x[0], &gain[0], &bias[0], n, mean, scale)
+		return
+	}
+	normalisePortable(y, x, gain, bias, mean, scale)
+}
+
+func normGradParams(x, dy []float32, mean, scale float32, dgain, dbias []float32) {
+	if n := len(x); vectorised(n) {
+		dy, dgain, dbias = dy[:n], dgain[:n], dbias[:n]
+		normGradParamsAVX2(&x[0], &dy[0], &dgain[0], &dbias[0], n, mean, scale)
+		return
+	}
+	normGradParamsPortable(x, dy, mean, scale, dgain, dbias)
+}
+
+func normGradSums(x, dy, gain []float32, mean, scale float32) (sum, dotted float32) {
+	if n := len(x); vectorised(n) {
+		dy, gain = dy[:n], gain[:n]
+		return normGradSumsAVX2(&x[0], &dy[0], &gain[0], n, mean, scale)
+	}
+	return normGradSumsPortable(x, dy, gain, mean, scale)
+}
+
+func normGrad(dx, x, dy, gain []float32, mean, scale, sum, dotted float32) {
+	if n := len(x); vectorised(n) {
+		dx, dy, gain = dx[:n], dy[:n], gain[:n]
+		normGradAVX2(&dx[0], &x[0], &dy[0], &gain[0], n, mean, scale, sum, dotted)
+		return
+	}
+	normGradPortable(dx, x, dy, gain, mean, scale, sum, dotted)
+}
+
+func adamw(s *adamStep, w, g, m, v []float32) {
+	if n := len(w); vectorised(n) {
+		g, m, v = g[:n], m[:n], v[:n]
+		adamwAVX2(&s.beta1, &w[0], &g[0], &m[0], &v[0], n)
+		return
+	}
+	adamwPortable(s, w, g, m, v)
+}
