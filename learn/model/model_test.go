@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/mlecs/mlecs/learn/adapter"
@@ -157,6 +158,42 @@ func TestSameBitsForEveryGOMAXPROCS(t *testing.T) {
 			t.Fatalf("other bits with GOMAXPROCS %d", procs)
 		}
 	}
+}
+
+// TestModelsAreIndependent builds and trains models side by side, as nodes in one process do.
+func TestModelsAreIndependent(t *testing.T) {
+	base, s := tiny(t, 5), spec()
+	b := rows(base, s, 3)
+	train := func() []byte {
+		m, err := model.New(base, s, 11)
+		if err != nil {
+			t.Error(err)
+			return nil
+		}
+		for step := range 3 {
+			if _, err := m.Step(b, everything(model.ContrastGram), uint64(step)); err != nil {
+				t.Error(err)
+			}
+			if _, err := m.Generate(b, 3); err != nil {
+				t.Error(err)
+			}
+		}
+		var w bytes.Buffer
+		if err := m.WriteState(&w); err != nil {
+			t.Error(err)
+		}
+		return w.Bytes()
+	}
+	want := train()
+	var group sync.WaitGroup
+	for range 4 {
+		group.Go(func() {
+			if !bytes.Equal(train(), want) {
+				t.Error("a model beside others went another way")
+			}
+		})
+	}
+	group.Wait()
 }
 
 func TestStateContinuesToTheBit(t *testing.T) {

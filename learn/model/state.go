@@ -73,6 +73,11 @@ func (m *Model) ReadState(r io.Reader) error {
 			}
 		}
 	}
+	for i, v := range read[stepsName].Data {
+		if v < 0 || v > 1<<24 || v != float32(int(v)) {
+			return fmt.Errorf("read the model's state: tensor %s: value %d is %v, no count of steps", stepsName, i, v)
+		}
+	}
 	for i, p := range m.params {
 		copy(p.Data, read[p.Name].Data)
 		copy(p.mean, read[meanPrefix+p.Name].Data)
