@@ -66,8 +66,11 @@ func (p *provision) run(ctx context.Context) error {
 	return nil
 }
 
-// retryEvery is how long a fetch that no member could serve waits for other members.
-const retryEvery = time.Second
+// How long a fetch that no member could serve waits for other members; longer from try to try.
+const (
+	retrySoon  = 100 * time.Millisecond
+	retryEvery = time.Second
+)
 
 // fetch brings one blob, as long as some progress is made.
 func (p *provision) fetch(ctx context.Context, n need) error {
@@ -80,7 +83,7 @@ func (p *provision) fetch(ctx context.Context, n need) error {
 	}
 	p.progress(n.what, 0, n.blob.Bytes)
 	last, reached := time.Now(), int64(0)
-	for {
+	for wait := retrySoon; ; wait = min(2*wait, retryEvery) {
 		err := p.network.FetchBlob(ctx, n.blob, nil, func(done, total int64) {
 			if done > reached {
 				last, reached = time.Now(), done
@@ -97,7 +100,7 @@ func (p *provision) fetch(ctx context.Context, n need) error {
 		if p.patience > 0 && time.Since(last) > p.patience {
 			return fmt.Errorf("fetch %s: %w", n.what, err)
 		}
-		if err := sleep(ctx, retryEvery); err != nil {
+		if err := sleep(ctx, wait); err != nil {
 			return err
 		}
 	}

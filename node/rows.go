@@ -63,7 +63,7 @@ func chooseModalities(asked []string, g *genesis, set *data.Set) ([]string, erro
 		switch wanted := slices.Contains(asked, m.Name); {
 		case wanted && !has:
 			return nil, api.Advise(fmt.Errorf("the data in %s has no modality %q", set.Dir, m.Name),
-				"it has %s: change `modalities` in config.yaml, or add the field %s to %s", strings.Join(set.Modalities(), ", "), m.Name+fileSuffix, metadataFile)
+				"it has %s: change `modalities` in config.yaml, or add the field %s to %s", strings.Join(set.Modalities(), ", "), field(m), metadataFile)
 		case has && (wanted || len(asked) == 0):
 			use = append(use, m.Name)
 		}
@@ -73,6 +73,14 @@ func chooseModalities(asked []string, g *genesis, set *data.Set) ([]string, erro
 			"the federation has %s, the data %s", strings.Join(all, ", "), strings.Join(set.Modalities(), ", "))
 	}
 	return use, nil
+}
+
+// field is the metadata field that gives a modality.
+func field(m record.Modality) string {
+	if m.Kind == data.Text {
+		return m.Name
+	}
+	return m.Name + fileSuffix
 }
 
 // specs are the genesis's modalities with the given names, for decoding and for the model.
@@ -86,9 +94,11 @@ func (g *genesis) specs(names []string) (decode []data.Modality, shape []model.M
 	return decode, shape
 }
 
-// loadExamples decodes rows, in their order, a few at a time. Rows with none of the modalities are left out and counted in empty.
+// loadExamples decodes rows, in their order, a few at a time. Rows with none of the modalities are left out and counted in empty. A
+// row's text is used only where text is a modality in use.
 func loadExamples(ctx context.Context, set *data.Set, rows []data.Row, mods []data.Modality) (examples []method.Example, empty int, err error) {
 	examples = make([]method.Example, len(rows))
+	withText := slices.ContainsFunc(mods, func(m data.Modality) bool { return m.Kind == data.Text })
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(runtime.GOMAXPROCS(0))
 	for i, r := range rows {
@@ -96,7 +106,10 @@ func loadExamples(ctx context.Context, set *data.Set, rows []data.Row, mods []da
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			ex := method.Example{ID: r.ID, Inputs: make(map[string][]float32, len(mods)), Text: r.Text, Target: r.Target}
+			ex := method.Example{ID: r.ID, Inputs: make(map[string][]float32, len(mods)), Target: r.Target}
+			if withText {
+				ex.Text = r.Text
+			}
 			for _, m := range mods {
 				t, err := set.Tensor(r, m)
 				if err != nil {
