@@ -25,10 +25,10 @@ func (f taskFunc) Run(lo, hi int) { f(lo, hi) }
 
 // Do runs t as Parallel does, and allocates nothing if t is a pointer.
 //
-// Ranges are handed out by a counter, so that a thread that the system holds up does not hold up the others. The
-// goroutines that help the caller live only as long as the call. There are at most GOMAXPROCS-1 of them at a
-// time in the whole process: calls made at the same time, or from inside t, share them and otherwise do the work themselves. A
-// panic in t reaches the caller.
+// Ranges are handed out by a counter, so that a thread that the system holds up does not hold up the others, and the
+// caller does not wait for helpers that never got to start. A helper lives as long as there is work in the call. There are
+// at most GOMAXPROCS-1 of them at a time in the whole process: calls made at the same time, or from inside t, share them
+// and otherwise do the work themselves. A panic in t reaches the caller.
 func Do(n, grain int, t Task) {
 	if n <= 0 {
 		return
@@ -44,13 +44,18 @@ func Do(n, grain int, t Task) {
 		}
 		return
 	}
-	c := crews.Get().(*crew)
+	c, ok := crews.Get().(*crew)
+	if !ok {
+		c = newCrew()
+	}
 	c.task, c.n, c.grain = t, n, grain
 	c.next.Store(0)
+	c.inside.Store(0)
+	c.holders.Store(1)
 	helpers := 0
 	for helpers < wanted && hire() {
 		helpers++
-		c.helpers.Add(1)
+		c.holders.Add(1)
 		go c.help()
 	}
 	if helpers > 0 {
@@ -79,42 +84,80 @@ func hire() bool {
 	}
 }
 
-// crew is the state shared by the goroutines of one Do. It is reused, with its closure, so that Do does not allocate.
+// crew is the state shared by the goroutines of one Do. It is reused, with its closure, so that Do does not allocate; the
+// last goroutine to let go of it gives it back.
 type crew struct {
 	task     Task
 	n, grain int
-	next     atomic.Int64
-	helpers  sync.WaitGroup
-	help     func()
+	next     atomic.Int64  // the first index not handed out
+	inside   atomic.Int64  // helpers at work; plus closed once no more may enter
+	empty    chan struct{} // told by the last helper to leave after closing
+	holders  atomic.Int32
 	failure  atomic.Pointer[failure]
+	help     func()
 }
+
+const closed = 1 << 32
 
 type failure struct{ value any }
 
-var crews = sync.Pool{New: func() any {
-	c := new(crew)
+var crews sync.Pool
+
+func newCrew() *crew {
+	c := &crew{empty: make(chan struct{}, 1)}
 	c.help = func() {
-		defer func() {
-			if v := recover(); v != nil {
-				c.failure.CompareAndSwap(nil, &failure{v})
-				c.next.Store(int64(c.n))
-			}
-			hired.Add(-1)
-			c.helpers.Done()
-		}()
-		c.work()
+		if c.enter() {
+			c.assist()
+		}
+		hired.Add(-1)
+		c.release()
 	}
 	return c
-}}
+}
 
-// lead is the caller's share. Helpers are waited for even if the task panics here, because they use the caller's data.
+func (c *crew) release() {
+	if c.holders.Add(-1) == 0 {
+		crews.Put(c)
+	}
+}
+
+func (c *crew) enter() bool {
+	for {
+		s := c.inside.Load()
+		if s >= closed {
+			return false
+		}
+		if c.inside.CompareAndSwap(s, s+1) {
+			return true
+		}
+	}
+}
+
+// assist is a helper's share. A panic ends the call for all.
+func (c *crew) assist() {
+	defer func() {
+		if v := recover(); v != nil {
+			c.failure.CompareAndSwap(nil, &failure{v})
+			c.next.Store(int64(c.n))
+		}
+		if c.inside.Add(-1) == closed {
+			c.empty <- struct{}{}
+		}
+	}()
+	c.work()
+}
+
+// lead is the caller's share. Helpers at work are waited for even if the task panics here, because they use the caller's
+// data.
 func (c *crew) lead() {
 	defer func() {
 		c.next.Store(int64(c.n))
-		c.helpers.Wait()
+		if c.inside.Add(closed) != closed {
+			<-c.empty
+		}
 		f := c.failure.Swap(nil)
 		c.task = nil
-		crews.Put(c)
+		c.release()
 		if f != nil {
 			panic(f.value)
 		}

@@ -152,6 +152,16 @@ func TestConv2DIsAConvolution(t *testing.T) {
 	})
 }
 
+func TestConv2DGradientsThroughTheTape(t *testing.T) {
+	r := rand.New(rand.NewPCG(4, 3))
+	for name, freeze := range map[string]func(leaf) leaf{"image frozen": frozen, "all": func(l leaf) leaf { return l }} {
+		t.Run(name, func(t *testing.T) {
+			conv := &op.Conv2D{StrideH: 2, PadH: 1, PadW: 1, GELU: true}
+			checkGradients(t, conv, freeze(random(r, 0.5, 2, 3, 6, 4)), random(r, 0.3, 5, 3, 3, 2), random(r, 0.3, 5))
+		})
+	}
+}
+
 func TestConv2DRefusesWhatDoesNotFit(t *testing.T) {
 	for name, c := range map[string]struct {
 		conv   op.Conv2D
