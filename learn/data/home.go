@@ -63,7 +63,7 @@ func newHome(number int, rng *rand.Rand) *home {
 	h.scene = h.background()
 
 	h.worn = turn(between(rng, -math.Pi, math.Pi), between(rng, -0.8, 0.8), between(rng, -math.Pi, math.Pi))
-	h.looseness = between(rng, 0.2, 0.6)
+	h.looseness = between(rng, 0.3, 0.7)
 	h.rate = between(rng, 46, 54)
 	h.noise = between(rng, 0.008, 0.035)
 	h.limit = []float64{4, 6, 8}[rng.IntN(3)]
