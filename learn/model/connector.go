@@ -40,9 +40,8 @@ type fusion struct {
 func (b *builder) fusion(s Spec, rows int) *fusion {
 	f := &fusion{b: b, spec: s}
 	for _, m := range s.Modalities {
-		x, data := b.input("input "+m.Name, rows, m.Size())
-		f.inputs = append(f.inputs, data)
-		f.projections = append(f.projections, b.encode(m, x))
+		projection, data := b.encode(s, m, rows)
+		f.inputs, f.projections = append(f.inputs, data), append(f.projections, projection)
 	}
 	f.normal = b.norm(connectorNorm, connectorEps, b.apply(&op.Concat{}, f.projections...))
 	return f
