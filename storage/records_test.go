@@ -241,12 +241,12 @@ func TestEquivocationChangesTheDigestOnly(t *testing.T) {
 	if !reflect.DeepEqual(before[0].Ranges, after[0].Ranges) || before[0].Digest == after[0].Digest || after[0].Count != 2 {
 		t.Errorf("before %+v\nafter %+v", before, after)
 	}
-	ids, err := s.CIDs(idOf(t, 1), 10)
-	if err != nil || len(ids) != 2 {
-		t.Errorf("CIDs: %v, %v", ids, err)
+	ids, upto, err := s.CIDs(idOf(t, 1), 2)
+	if err != nil || len(ids) != 2 || upto != math.MaxUint64 {
+		t.Errorf("CIDs: %v, up to %d, %v", ids, upto, err)
 	}
-	if ids, err = s.CIDs(idOf(t, 1), 1); err != nil || len(ids) != 1 {
-		t.Errorf("CIDs, limited: %v, %v", ids, err)
+	if ids, upto, err = s.CIDs(idOf(t, 1), 1); err != nil || len(ids) != 1 || upto != 0 {
+		t.Errorf("CIDs, limited: %v, up to %d, %v", ids, upto, err)
 	}
 	have, err := s.Have()
 	if err != nil || !reflect.DeepEqual(have[idOf(t, 1)], []storage.Range{{From: 1, To: 1}}) {

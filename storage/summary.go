@@ -3,6 +3,7 @@ package storage
 import (
 	"crypto/sha256"
 	"fmt"
+	"math"
 
 	"github.com/dgraph-io/badger/v4"
 	"github.com/ipfs/go-cid"
@@ -71,22 +72,26 @@ func (s *Store) Have() (map[peer.ID][]Range, error) {
 	return have, nil
 }
 
-// CIDs are the ids of at most limit records of author, in order of sequence number.
-func (s *Store) CIDs(author peer.ID, limit int) ([]cid.Cid, error) {
+// CIDs are the ids of at most limit records of author, in order of sequence number. The list is complete up to the number upto, which
+// is math.MaxUint64 if all are in it.
+func (s *Store) CIDs(author peer.ID, limit int) (all []cid.Cid, upto uint64, err error) {
 	if err := s.enter(); err != nil {
-		return nil, fmt.Errorf("records of %s: %w", author, err)
+		return nil, 0, fmt.Errorf("records of %s: %w", author, err)
 	}
 	defer s.leave()
-	var all []cid.Cid
-	err := s.eachOf(authorPrefix(author), func(_ peer.ID, _ uint64, c cid.Cid) {
-		if len(all) < limit {
+	upto = math.MaxUint64
+	err = s.eachOf(authorPrefix(author), func(_ peer.ID, seq uint64, c cid.Cid) {
+		switch {
+		case len(all) < limit:
 			all = append(all, c)
+		case upto == math.MaxUint64:
+			upto = seq - 1
 		}
 	})
 	if err != nil {
-		return nil, fmt.Errorf("records of %s: %w", author, err)
+		return nil, 0, fmt.Errorf("records of %s: %w", author, err)
 	}
-	return all, nil
+	return all, upto, nil
 }
 
 // eachOf calls f for the keys of the author table with a prefix. It reads no values.

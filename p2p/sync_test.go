@@ -1,0 +1,596 @@
+package p2p
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"math"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/ipfs/go-cid"
+	"github.com/libp2p/go-libp2p/core/crypto"
+	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"pgregory.net/rapid"
+
+	"github.com/mlecs/mlecs/storage"
+	"github.com/mlecs/mlecs/storage/record"
+)
+
+var syncGenesis = record.PayloadCID([]byte("genesis"))
+
+// writer signs notes: small records of an unknown kind.
+type writer struct {
+	key crypto.PrivKey
+	id  peer.ID
+}
+
+func newWriter(t testing.TB, seed byte) writer {
+	t.Helper()
+	key, _, err := crypto.GenerateEd25519Key(bytes.NewReader(bytes.Repeat([]byte{seed}, 32)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, err := peer.IDFromPrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return writer{key, id}
+}
+
+func (w writer) sign(t testing.TB, kind record.Kind, seq uint64, body []byte) *record.Signed {
+	t.Helper()
+	r, err := record.Sign(w.key, record.Record{Kind: kind, Federation: syncGenesis, Seq: seq, Body: body})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func (w writer) note(t testing.TB, seq uint64, text string) *record.Signed {
+	t.Helper()
+	body, err := record.Encode(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w.sign(t, "note", seq, body)
+}
+
+func (w writer) certificate(t testing.TB, seq uint64, subject peer.ID) *record.Signed {
+	t.Helper()
+	kind, body, err := record.NewBody(&record.Certificate{Subject: subject, Role: record.RoleEdge, Expires: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w.sign(t, kind, seq, body)
+}
+
+// syncNode is a node with record sync alone, which accepts everything that rule allows.
+type syncNode struct {
+	host  host.Host
+	store *storage.Store
+	sync  *syncService
+
+	mu       sync.Mutex
+	rule     func(*record.Signed) error
+	accepted []*record.Signed
+	damaged  []peer.ID
+	stranger bool // whoever comes is one
+	clock    time.Time
+}
+
+func newSyncNode(t testing.TB, records ...*record.Signed) *syncNode {
+	t.Helper()
+	n := &syncNode{host: loopbackHost(t), store: openStore(t), clock: time.Unix(1e9, 0)}
+	n.put(t, records...)
+	n.sync = newSyncService(syncConfig{
+		host: n.host, store: n.store, turn: 40,
+		member: func(peer.ID) bool {
+			n.mu.Lock()
+			defer n.mu.Unlock()
+			return !n.stranger
+		},
+		accept: n.accept,
+		damaged: func(from peer.ID, _ error) {
+			n.mu.Lock()
+			defer n.mu.Unlock()
+			n.damaged = append(n.damaged, from)
+		},
+		now: func() time.Time {
+			n.mu.Lock()
+			defer n.mu.Unlock()
+			return n.clock
+		},
+	})
+	n.sync.start()
+	t.Cleanup(n.sync.close)
+	return n
+}
+
+func (n *syncNode) put(t testing.TB, records ...*record.Signed) {
+	t.Helper()
+	for _, r := range records {
+		if _, err := n.store.PutRecord(r); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func (n *syncNode) accept(_ context.Context, _ peer.ID, r *record.Signed) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.rule != nil {
+		if err := n.rule(r); err != nil {
+			return err
+		}
+	}
+	n.accepted = append(n.accepted, r)
+	_, err := n.store.PutRecord(r)
+	return err
+}
+
+func (n *syncNode) with(t testing.TB, other *syncNode) syncResult {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	n.rest(t)
+	result, err := n.sync.Sync(ctx, other.host.ID())
+	if err != nil {
+		t.Fatal(err)
+	}
+	other.rest(t)
+	return result
+}
+
+// rest waits until n serves nobody: the listener's part of an exchange ends a little after the dialler's.
+func (n *syncNode) rest(t testing.TB) {
+	t.Helper()
+	eventually(t, "nobody is served", func() bool {
+		n.sync.mu.Lock()
+		defer n.sync.mu.Unlock()
+		return len(n.sync.served) == 0
+	})
+}
+
+// all are the CIDs of what is stored, sorted.
+func (n *syncNode) all(t testing.TB) []string {
+	t.Helper()
+	var ids []string
+	for r, err := range n.store.Records("") {
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids = append(ids, r.CID.String())
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+func mustAgree(t testing.TB, want int, nodes ...*syncNode) {
+	t.Helper()
+	for _, n := range nodes {
+		if got := n.all(t); len(got) != want || !slices.Equal(got, nodes[0].all(t)) {
+			t.Errorf("%s has %d records, want the same %d everywhere", n.host.ID(), len(got), want)
+		}
+	}
+}
+
+func TestSyncBringsBothSidesTheUnion(t *testing.T) {
+	one, two, three := newWriter(t, 1), newWriter(t, 2), newWriter(t, 3)
+	notes := func(w writer, seqs ...uint64) (all []*record.Signed) {
+		for _, seq := range seqs {
+			all = append(all, w.note(t, seq, "text"))
+		}
+		return all
+	}
+	many := func(w writer, n uint64) (all []*record.Signed) {
+		for seq := range n {
+			all = append(all, w.note(t, seq+1, "text"))
+		}
+		return all
+	}
+	for name, c := range map[string]struct {
+		a, b []*record.Signed
+		want int
+		move syncResult // as seen by a
+	}{
+		"nothing":                {nil, nil, 0, syncResult{}},
+		"equal":                  {notes(one, 1, 2), notes(one, 1, 2), 2, syncResult{}},
+		"only there":             {nil, notes(one, 1, 2, 3), 3, syncResult{Received: 3}},
+		"only here":              {notes(one, 1, 2, 3), nil, 3, syncResult{Sent: 3}},
+		"a later end":            {notes(one, 1, 2), notes(one, 1, 2, 3, 4), 4, syncResult{Received: 2}},
+		"gaps on both sides":     {notes(one, 1, 3, 5, 9), notes(one, 2, 3, 4, 8), 7, syncResult{Sent: 3, Received: 3}},
+		"different authors":      {slices.Concat(notes(one, 1), notes(two, 1, 2)), slices.Concat(notes(two, 2), notes(three, 7)), 4, syncResult{Sent: 2, Received: 1}},
+		"more than one turn":     {many(one, 100), many(two, 90), 190, syncResult{Sent: 100, Received: 90}},
+		"highest number allowed": {notes(one, math.MaxUint64-1), notes(one, 1), 2, syncResult{Sent: 1, Received: 1}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a, b := newSyncNode(t, c.a...), newSyncNode(t, c.b...)
+			connect(t, a.host, b.host)
+			if got := a.with(t, b); got != c.move {
+				t.Errorf("moved %+v, want %+v", got, c.move)
+			}
+			mustAgree(t, c.want, a, b)
+			if got := b.with(t, a); got != (syncResult{}) {
+				t.Errorf("a second sync moved %+v", got)
+			}
+		})
+	}
+}
+
+func TestMembershipComesFirstAndInOrder(t *testing.T) {
+	founder, invite, edge := newWriter(t, 200), newWriter(t, 100), newWriter(t, 1)
+	first := founder.certificate(t, 1, invite.id)
+	second := invite.certificate(t, 1, edge.id)
+	note := edge.note(t, 1, "hello")
+	kind, body, err := record.NewBody(&record.Revocation{Certificate: first.CID})
+	if err != nil {
+		t.Fatal(err)
+	}
+	revocation := founder.sign(t, kind, 2, body)
+
+	a := newSyncNode(t, first, note, second, revocation)
+	b := newSyncNode(t)
+	connect(t, a.host, b.host)
+	a.with(t, b)
+	var got []cid.Cid
+	for _, r := range b.accepted {
+		got = append(got, r.CID)
+	}
+	if want := []cid.Cid{first.CID, second.CID, revocation.CID, note.CID}; !slices.Equal(got, want) {
+		t.Errorf("order %v, want %v", got, want)
+	}
+}
+
+func TestStrangerGetsNoRecords(t *testing.T) {
+	a, b := newSyncNode(t), newSyncNode(t, newWriter(t, 1).note(t, 1, "secret"))
+	b.stranger = true
+	connect(t, a.host, b.host)
+	if _, err := a.sync.Sync(t.Context(), b.host.ID()); err == nil {
+		t.Error("sync worked")
+	}
+	mustAgree(t, 0, a)
+}
+
+func TestEquivocationReachesBothSidesAndThenRests(t *testing.T) {
+	w := newWriter(t, 1)
+	common := w.note(t, 1, "common")
+	a, b := newSyncNode(t, common, w.note(t, 2, "one story")), newSyncNode(t, common, w.note(t, 2, "another story"))
+	connect(t, a.host, b.host)
+	if got, want := a.with(t, b), (syncResult{Sent: 1, Received: 1}); got != want {
+		t.Errorf("moved %+v, want %+v", got, want)
+	}
+	mustAgree(t, 3, a, b)
+	if got := a.with(t, b); got != (syncResult{}) {
+		t.Errorf("then moved %+v", got)
+	}
+}
+
+func TestRefusedEquivocationIsNotSentAgainForAWhile(t *testing.T) {
+	w := newWriter(t, 1)
+	a, b := newSyncNode(t, w.note(t, 1, "one story")), newSyncNode(t, w.note(t, 1, "another story"))
+	connect(t, a.host, b.host)
+	a.rule = func(*record.Signed) error { return errConflict }
+	b.rule = a.rule
+	if got, want := a.with(t, b), (syncResult{Sent: 1, Refused: 1}); got != want {
+		t.Errorf("moved %+v, want %+v", got, want)
+	}
+	for range 2 {
+		if got := a.with(t, b); got != (syncResult{}) {
+			t.Errorf("then moved %+v", got)
+		}
+	}
+	for _, n := range []*syncNode{a, b} {
+		n.mu.Lock()
+		n.clock = n.clock.Add(refusedFor)
+		n.mu.Unlock()
+	}
+	if got, want := a.with(t, b), (syncResult{Sent: 1, Refused: 1}); got != want {
+		t.Errorf("after a while moved %+v, want %+v", got, want)
+	}
+}
+
+func TestRefusedRecordsOfAnAuthorAreNotSentAgain(t *testing.T) {
+	bad, good := newWriter(t, 1), newWriter(t, 2)
+	a, b := newSyncNode(t, bad.note(t, 1, "x"), bad.note(t, 2, "y"), good.note(t, 1, "z")), newSyncNode(t)
+	b.rule = func(r *record.Signed) error {
+		if r.Author == bad.id {
+			return refusal("author is revoked")
+		}
+		return nil
+	}
+	connect(t, a.host, b.host)
+	if got, want := b.with(t, a), (syncResult{Received: 1, Refused: 2}); got != want {
+		t.Errorf("moved %+v, want %+v", got, want)
+	}
+	if got := b.with(t, a); got != (syncResult{}) {
+		t.Errorf("then moved %+v", got)
+	}
+
+	// A certificate may change what is welcome.
+	b.rule = nil
+	a.put(t, good.certificate(t, 2, bad.id))
+	b.with(t, a)
+	if got, want := b.with(t, a), (syncResult{Received: 2}); got != want {
+		t.Errorf("after a certificate moved %+v, want %+v", got, want)
+	}
+	mustAgree(t, 4, a, b)
+}
+
+func TestRecordsThatCannotBeAcceptedYetDoNotKeepSyncGoing(t *testing.T) {
+	w := newWriter(t, 1)
+	a, b := newSyncNode(t), newSyncNode(t)
+	for seq := range uint64(100) { // more than two turns
+		a.put(t, w.note(t, seq+1, "text"))
+	}
+	b.rule = func(*record.Signed) error { return errors.New("author is not known yet") }
+	connect(t, a.host, b.host)
+	if got := a.with(t, b); got.Sent != 40 {
+		t.Errorf("moved %+v, want one turn", got)
+	}
+	b.rule = nil
+	a.with(t, b)
+	mustAgree(t, 100, a, b)
+}
+
+func TestBothSidesMaySyncAtOnce(t *testing.T) {
+	one, two := newWriter(t, 1), newWriter(t, 2)
+	a, b := newSyncNode(t), newSyncNode(t)
+	for seq := range uint64(60) {
+		a.put(t, one.note(t, seq+1, "text"))
+		b.put(t, two.note(t, seq+1, "text"))
+	}
+	connect(t, a.host, b.host)
+	errs := make(chan error, 2)
+	go func() { _, err := a.sync.Sync(t.Context(), b.host.ID()); errs <- err }()
+	go func() { _, err := b.sync.Sync(t.Context(), a.host.ID()); errs <- err }()
+	x, y := <-errs, <-errs
+	if x != nil && y != nil {
+		t.Errorf("both failed: %v; %v", x, y)
+	}
+	a.with(t, b)
+	mustAgree(t, 120, a, b)
+}
+
+// speaking answers one exchange with an empty summary, no forks and then raw bytes for records.
+func speaking(t testing.TB, raw []byte) host.Host {
+	t.Helper()
+	h := loopbackHost(t)
+	h.SetStreamHandler(syncProtocol, func(s network.Stream) {
+		defer s.Close()
+		var summary syncSummary
+		var forks syncForks
+		err := errors.Join(readMessage(s, &summary), writeMessage(s, &syncSummary{}), readMessage(s, &forks), writeMessage(s, &syncForks{}))
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		if frame, err := readFrame(s, 0); err != nil || len(frame) != 0 {
+			t.Errorf("records %x, %v", frame, err)
+			return
+		}
+		var end syncEnd
+		if err := readMessage(s, &end); err != nil {
+			t.Error(err)
+			return
+		}
+		s.Write(raw)
+	})
+	return h
+}
+
+// turn is a turn of records, well formed.
+func turn(t testing.TB, envelopes ...[]byte) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	for _, e := range envelopes {
+		b.Write(frame(e))
+	}
+	b.WriteByte(0)
+	if err := writeMessage(&b, &syncEnd{}); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+func frame(b []byte) []byte {
+	var size bytes.Buffer
+	for n := len(b); ; n >>= 7 {
+		if n < 0x80 {
+			size.WriteByte(byte(n))
+			break
+		}
+		size.WriteByte(byte(n) | 0x80)
+	}
+	return append(size.Bytes(), b...)
+}
+
+func TestDamagedRecordIsCountedAndTheOthersTaken(t *testing.T) {
+	w := newWriter(t, 1)
+	good := w.note(t, 2, "good")
+	bad := bytes.Clone(w.note(t, 1, "bad").Envelope)
+	bad[len(bad)-1] ^= 1
+	rogue := speaking(t, turn(t, bad, good.Envelope))
+	a := newSyncNode(t)
+	connect(t, a.host, rogue)
+	got, err := a.sync.Sync(t.Context(), rogue.ID())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := (syncResult{Received: 1, Refused: 1}); got != want {
+		t.Errorf("moved %+v, want %+v", got, want)
+	}
+	if !slices.Equal(a.damaged, []peer.ID{rogue.ID()}) || !a.store.HasRecord(good.CID) {
+		t.Errorf("damaged from %v, good one stored: %v", a.damaged, a.store.HasRecord(good.CID))
+	}
+}
+
+func TestSyncGivesUpOn(t *testing.T) {
+	w := newWriter(t, 1)
+	note := w.note(t, 1, "x").Envelope
+	var flood, junk [][]byte
+	for range syncRecords + 1 {
+		flood = append(flood, note)
+	}
+	for range syncDamaged + 1 {
+		junk = append(junk, []byte("junk"))
+	}
+	for name, raw := range map[string][]byte{
+		"silence":               nil,
+		"half a record":         frame(note)[:50],
+		"no end":                turn(t, note)[:len(frame(note))],
+		"a record too large":    {0xff, 0xff, 0xff, 0x7f},
+		"too many records":      turn(t, flood...),
+		"nothing but damage":    turn(t, junk...),
+		"an end that is no end": append(frame(note), 0, 1, 0xff),
+	} {
+		t.Run(name, func(t *testing.T) {
+			rogue := speaking(t, raw)
+			a := newSyncNode(t)
+			connect(t, a.host, rogue)
+			if got, err := a.sync.Sync(t.Context(), rogue.ID()); err == nil {
+				t.Errorf("moved %+v", got)
+			}
+		})
+	}
+}
+
+func TestBadSummariesAreRefused(t *testing.T) {
+	w := newWriter(t, 1)
+	digest := make([]byte, 32)
+	ranges := func(r ...storage.Range) syncSummary {
+		return syncSummary{[]authorClaim{{Author: w.id, Ranges: r, Upto: math.MaxUint64, Digest: digest}}}
+	}
+	for name, s := range map[string]syncSummary{
+		"backward range":     ranges(storage.Range{From: 2, To: 1}),
+		"overlapping ranges": ranges(storage.Range{From: 1, To: 5}, storage.Range{From: 5, To: 6}),
+		"unsorted ranges":    ranges(storage.Range{From: 7, To: 8}, storage.Range{From: 1, To: 2}),
+		"author twice":       {append(ranges().Authors, ranges().Authors...)},
+		"short digest":       {[]authorClaim{{Author: w.id, Digest: digest[1:]}}},
+		"too many authors":   {make([]authorClaim, maxSyncAuthors+1)},
+	} {
+		if s.check() == nil {
+			t.Errorf("%s: accepted", name)
+		}
+	}
+	good := ranges(storage.Range{From: 1, To: 5}, storage.Range{From: 7, To: 7})
+	if err := good.check(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestCloseEndsSync(t *testing.T) {
+	a := newSyncNode(t)
+	asked, hang := make(chan struct{}), make(chan struct{})
+	silent := loopbackHost(t)
+	silent.SetStreamHandler(syncProtocol, func(network.Stream) { close(asked); <-hang })
+	t.Cleanup(func() { close(hang) })
+	connect(t, a.host, silent)
+	result := make(chan error, 1)
+	go func() { _, err := a.sync.Sync(t.Context(), silent.ID()); result <- err }()
+	<-asked
+	if _, err := a.sync.Sync(t.Context(), silent.ID()); !errors.Is(err, errSyncing) {
+		t.Errorf("a second call for one peer: %v", err)
+	}
+	a.sync.close()
+	if err := <-result; err == nil {
+		t.Error("sync ended well")
+	}
+	if _, err := a.sync.Sync(t.Context(), silent.ID()); !errors.Is(err, ErrClosed) {
+		t.Errorf("after close: %v", err)
+	}
+}
+
+// set turns a small bit set into ranges: number i+1 is in if bit i is.
+func set(bits uint16) (ranges []storage.Range) {
+	for i := range uint64(16) {
+		if bits>>i&1 == 1 {
+			ranges = insert(ranges, i+1)
+		}
+	}
+	return ranges
+}
+
+func contains(ranges []storage.Range, n uint64) bool {
+	return slices.ContainsFunc(ranges, func(r storage.Range) bool { return r.From <= n && n <= r.To })
+}
+
+func TestMissingIsSetDifference(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		mine, theirs := set(rapid.Uint16().Draw(t, "mine")), set(rapid.Uint16().Draw(t, "theirs"))
+		upto := rapid.Uint64Range(0, 18).Draw(t, "upto")
+		got := missing(mine, theirs, upto)
+		for n := range uint64(20) {
+			if want := contains(mine, n) && !contains(theirs, n) && n <= upto; contains(got, n) != want {
+				t.Fatalf("%v without %v up to %d is %v: wrong about %d", mine, theirs, upto, got, n)
+			}
+		}
+	})
+	top := []storage.Range{{From: 1, To: math.MaxUint64}}
+	if got := missing(top, top, math.MaxUint64); len(got) != 0 {
+		t.Errorf("at the end of the numbers: %v", got)
+	}
+}
+
+func TestSummaryOfManyGapsSpeaksOfTheLowerOnesOnly(t *testing.T) {
+	a := storage.AuthorSummary{Author: newWriter(t, 1).id}
+	for i := range uint64(maxSyncRanges + 10) {
+		a.Ranges = append(a.Ranges, storage.Range{From: 10 * (i + 1), To: 10*(i+1) + 5})
+	}
+	s, err := claim([]storage.AuthorSummary{a}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := s.Authors[0]
+	if len(c.Ranges) != maxSyncRanges || c.Upto != a.Ranges[maxSyncRanges].From-1 {
+		t.Errorf("%d ranges up to %d", len(c.Ranges), c.Upto)
+	}
+	if got := newLacks(s, &syncForks{}).ranges(a); len(got) != 0 {
+		t.Errorf("an equal side would send %v", got)
+	}
+	var b bytes.Buffer
+	if err := writeMessage(&b, s); err != nil {
+		t.Error(err)
+	}
+}
+
+func FuzzSyncMessages(f *testing.F) {
+	w := newWriter(f, 1)
+	note := w.note(f, 3, "x")
+	stored := []storage.AuthorSummary{{Author: w.id, Ranges: []storage.Range{{From: 1, To: 4}}, Count: 4}}
+	mine, err := claim(stored, nil)
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, m := range []any{mine, &syncForks{[]forkList{{w.id, []cid.Cid{note.CID}, 9}}}, &syncEnd{More: true, Took: 3}} {
+		var b bytes.Buffer
+		if err := writeMessage(&b, m); err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b.Bytes())
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		var summary syncSummary
+		var forks syncForks
+		var end syncEnd
+		_ = readMessage(bytes.NewReader(b), &end)
+		if readMessage(bytes.NewReader(b), &forks) == nil {
+			l := newLacks(mine, &forks)
+			l.ranges(stored[0])
+			l.wants(note)
+		}
+		if readMessage(bytes.NewReader(b), &summary) != nil || summary.check() != nil {
+			return
+		}
+		forked(mine, &summary)
+		l := newLacks(&summary, &syncForks{})
+		wanted := contains(l.ranges(stored[0]), note.Seq)
+		if wanted != l.wants(note) {
+			t.Errorf("ranges and wants disagree on %+v", summary)
+		}
+	})
+}
