@@ -110,7 +110,7 @@ func New(cfg Config, deps Deps) (*Network, error) {
 		host: n.host, store: n.store, allow: n.mayRead, members: n.nearest, reject: n.badBlob, log: n.log,
 	})
 	n.sync = newSyncService(syncConfig{
-		host: n.host, store: n.store, member: n.gate.proved, accept: n.acceptSynced, log: n.log,
+		host: n.host, store: n.store, member: n.gate.proved, accept: n.acceptSynced, damaged: n.damagedRecord, log: n.log,
 	})
 	n.ctx, n.cancel = context.WithCancel(context.Background())
 	n.host.Network().Notify(&network.NotifyBundle{ConnectedF: n.connected, DisconnectedF: n.disconnected})

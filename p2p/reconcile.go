@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/ipfs/go-cid"
 	"github.com/libp2p/go-libp2p/core/peer"
 
 	"github.com/mlecs/mlecs/storage/record"
@@ -99,3 +100,6 @@ func (n *Network) acceptSynced(_ context.Context, from peer.ID, r *record.Signed
 	_, err := n.accept(r, from)
 	return err
 }
+
+// damagedRecord counts a record from sync that does not open.
+func (n *Network) damagedRecord(from peer.ID, err error) { n.reject(from, cid.Undef, "", err) }
