@@ -237,6 +237,9 @@ func (v *view) delta(d *deltaEntry) api.Delta {
 		Base: d.body.Base.String(), Parents: []string{}, Modalities: nonNil(d.body.Modalities), Rows: d.body.Rows, PublicRows: d.body.Public,
 		Components: []api.Component{}, Metrics: d.body.Metrics,
 	}
+	if r, err := v.store.Record(d.cid); err == nil {
+		out.RecordBytes = int64(len(r.Envelope))
+	}
 	for _, p := range d.Parents {
 		out.Parents = append(out.Parents, p.String())
 	}

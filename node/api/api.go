@@ -110,21 +110,22 @@ type Input struct {
 
 // Delta record as any node knows it.
 type Delta struct {
-	CID        string             `json:"cid"`
-	Round      uint64             `json:"round"`
-	Author     string             `json:"author"`
-	AuthorName string             `json:"author_name"`
-	Seq        uint64             `json:"seq"`
-	Created    int64              `json:"created"`
-	Base       string             `json:"base"`
-	Parents    []string           `json:"parents"`
-	Modalities []string           `json:"modalities"`
-	Rows       uint64             `json:"rows"`
-	PublicRows uint64             `json:"public_rows"`
-	Components []Component        `json:"components"`
-	Bytes      int64              `json:"bytes"` // of all blobs
-	Params     int64              `json:"params"`
-	Metrics    map[string]float64 `json:"metrics"`
+	CID         string             `json:"cid"`
+	Round       uint64             `json:"round"`
+	Author      string             `json:"author"`
+	AuthorName  string             `json:"author_name"`
+	Seq         uint64             `json:"seq"`
+	Created     int64              `json:"created"`
+	Base        string             `json:"base"`
+	Parents     []string           `json:"parents"`
+	Modalities  []string           `json:"modalities"`
+	Rows        uint64             `json:"rows"`
+	PublicRows  uint64             `json:"public_rows"`
+	Components  []Component        `json:"components"`
+	Bytes       int64              `json:"bytes"`        // of all blobs
+	RecordBytes int64              `json:"record_bytes"` // of the signed record
+	Params      int64              `json:"params"`
+	Metrics     map[string]float64 `json:"metrics"`
 }
 
 // Component of a delta.

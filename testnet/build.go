@@ -1,0 +1,255 @@
+package testnet
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/ipfs/go-cid"
+	"github.com/multiformats/go-multihash"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/mlecs/mlecs/learn/data"
+	"github.com/mlecs/mlecs/learn/method"
+	"github.com/mlecs/mlecs/node"
+	"github.com/mlecs/mlecs/node/api"
+	"github.com/mlecs/mlecs/p2p"
+	"github.com/mlecs/mlecs/storage/record"
+)
+
+// Testnet is a running testnet.
+type Testnet struct {
+	opt     Options
+	folder  *Folder
+	set     *data.Set
+	nodes   []Node // super-peers first, in the folder's order
+	show    display
+	started time.Time
+}
+
+// inviteTime is how long a testnet's invites, and the memberships that come from them, last.
+const inviteTime = 30 * 24 * time.Hour
+
+// ownData is the folder of a node's own rows, relative to its home: a home can be moved.
+const ownData = "data/own"
+
+// build makes the homes and the federation, lets everybody join, and starts all nodes.
+func (t *Testnet) build(ctx context.Context) error {
+	if err := t.openData(); err != nil {
+		return err
+	}
+	part, err := t.set.Split(data.PartitionOptions{Edges: t.opt.Edges, PublicFraction: t.opt.PublicFraction, Seed: t.opt.Seed})
+	if err != nil {
+		return api.Advise(err, "try fewer --edges, or look at the data with `mlecs data inspect %s`", t.set.Dir)
+	}
+	if err := t.makeHomes(part); err != nil {
+		return err
+	}
+	founder, err := t.folder.Members[0].openHome()
+	if err != nil {
+		return err
+	}
+	if err := t.found(ctx, founder, part); err != nil {
+		return err
+	}
+	first := t.nodes[0]
+	t.show.say("starting %s", first.Name())
+	if err := first.Start(ctx); err != nil {
+		return err
+	}
+	t.show.say("%s runs as process %d, and teaches itself from %d public rows", first.Name(), first.PID(), len(part.Public))
+	return t.admit(ctx, founder)
+}
+
+// openData opens the given data set, or generates one.
+func (t *Testnet) openData() error {
+	dir := t.opt.Data
+	if dir == "" {
+		dir = filepath.Join(t.folder.Dir, dataFolder)
+		what := fmt.Sprintf("generating data: %d homes with %d rows each", t.opt.Edges, t.opt.RowsPerHome)
+		err := data.Generate(dir, data.GenerateOptions{
+			Homes: t.opt.Edges, RowsPerHome: t.opt.RowsPerHome, Seed: t.opt.Seed,
+			Progress: func(done, total int) { t.show.progress(what, int64(done), int64(total)) },
+		})
+		if err != nil {
+			return err
+		}
+	}
+	set, err := data.Open(dir)
+	if err != nil {
+		return api.Advise(err, "see what it holds with `mlecs data inspect %s`", dir)
+	}
+	t.set = set
+	if t.folder.Data, err = filepath.Abs(dir); err != nil {
+		return err
+	}
+	return t.folder.save()
+}
+
+// makeHomes gives every node a home with its own rows: an edge has its share in its modalities, a super-peer only rows to be scored on.
+func (t *Testnet) makeHomes(part *data.Partition) error {
+	all := t.set.Modalities()
+	for i := range t.opt.Supers {
+		if err := t.makeHome(fmt.Sprintf("super-%d", i+1), roleSuper, "all", all, marked(part.Test, "test")); err != nil {
+			return err
+		}
+	}
+	for i, share := range part.Edges {
+		name := fmt.Sprintf("edge-%d", i+1)
+		rows := slices.Concat(marked(share.Train, "train"), marked(share.Test, "test"))
+		if err := t.makeHome(name, roleEdge, share.Domain, share.Modalities, rows); err != nil {
+			return err
+		}
+		t.show.say("%s: %s; %s; %d training and %d test rows", name, share.Domain, strings.Join(share.Modalities, ", "), len(share.Train), len(share.Test))
+	}
+	return t.folder.save()
+}
+
+func (t *Testnet) makeHome(name, role, domain string, modalities []string, rows []data.Row) error {
+	dir := filepath.Join(t.folder.Dir, nodesFolder, name)
+	cfg := node.Config{
+		Name: name, Role: role, Data: ownData, Modalities: modalities, Domain: shorten(domain), Baseline: true, Stream: name, Log: "info",
+		P2P: p2p.Config{Listen: []string{"/ip4/127.0.0.1/tcp/0", "/ip4/127.0.0.1/udp/0/quic-v1"}},
+	}
+	h, err := node.Init(dir, cfg)
+	if err != nil {
+		return fmt.Errorf("make %s: %w", name, err)
+	}
+	if err := t.set.Write(filepath.Join(dir, filepath.FromSlash(ownData)), rows, modalities); err != nil {
+		return fmt.Errorf("give %s its rows: %w", name, err)
+	}
+	id, err := h.PeerID()
+	if err != nil {
+		return fmt.Errorf("make %s: %w", name, err)
+	}
+	t.folder.Members = append(t.folder.Members, Member{Name: name, Role: role, Home: dir, PeerID: id.String()})
+	t.nodes = append(t.nodes, t.newNode(len(t.folder.Members)-1))
+	return nil
+}
+
+// newNode makes the Node of a member.
+func (t *Testnet) newNode(i int) Node {
+	m := t.folder.Members[i]
+	if t.opt.InProcess {
+		return &inProcess{name: m.Name, role: m.Role, home: m.Home}
+	}
+	return &process{name: m.Name, role: m.Role, home: m.Home, exe: t.opt.Exe, leashed: !t.opt.detached}
+}
+
+// found creates the federation in the first super-peer's home.
+func (t *Testnet) found(ctx context.Context, h *node.Home, part *data.Partition) error {
+	ids := make([]string, len(part.Public))
+	for i, r := range part.Public {
+		ids[i] = r.ID
+	}
+	spec := node.FederationSpec{
+		Name: "testnet", Data: t.set.Dir, PublicIDs: ids, Method: t.opt.Method, Share: method.DefaultShare(),
+		// A round waits for every edge that is connected, and while there are none, for half of them.
+		Policy:   record.RoundPolicy{Rounds: uint64(t.opt.Rounds), Quorum: 1, Min: uint64(t.opt.Edges+1) / 2, Deadline: t.opt.Deadline.Milliseconds()},
+		Progress: func(stage string, done, total int64) { t.show.progress(stage, done, total) },
+	}
+	spec.Method.Seed = t.opt.Seed
+	id, err := h.CreateFederation(ctx, spec)
+	if err != nil {
+		return err
+	}
+	t.show.say("federation %.16s is founded; %d public rows", id, len(ids))
+	return nil
+}
+
+// admit lets the other nodes join by token, all at once, and starts them together when all have, so that none is a round behind.
+func (t *Testnet) admit(ctx context.Context, founder *node.Home) error {
+	others := t.nodes[1:]
+	g, gctx := errgroup.WithContext(ctx)
+	for _, n := range others {
+		token, err := founder.Invite(ctx, record.Role(n.Role()), inviteTime, nil)
+		if err != nil {
+			return fmt.Errorf("invite %s: %w", n.Name(), err)
+		}
+		g.Go(func() error { return n.Join(gctx, token) })
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	t.show.say("%s joined by token", count(len(others), "node"))
+	g, gctx = errgroup.WithContext(ctx)
+	for _, n := range others {
+		g.Go(func() error { return n.Start(gctx) })
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	for i, n := range t.nodes {
+		t.folder.Members[i].PID = n.PID()
+	}
+	t.show.say("%s run", count(len(t.nodes), "node"))
+	return t.folder.save()
+}
+
+// marked sets the split of rows: the partition may have made test rows of training rows.
+func marked(rows []data.Row, split string) []data.Row {
+	rows = slices.Clone(rows)
+	for i := range rows {
+		rows[i].Split = split
+	}
+	return rows
+}
+
+// shorten keeps a list of joined domains within what a config takes.
+func shorten(domain string) string {
+	const most = 48
+	if len(domain) <= most {
+		return domain
+	}
+	names := strings.Split(domain, "+")
+	for k := len(names) - 1; k > 0; k-- {
+		if s := fmt.Sprintf("%s+%d more", strings.Join(names[:k], "+"), len(names)-k); len(s) <= most {
+			return s
+		}
+	}
+	return count(len(names), "domain")
+}
+
+// Fingerprint is the CID of a data set: that of a manifest with the SHA-256 and path of metadata.jsonl and of every file that its rows
+// name, in order of path. Equal content has an equal fingerprint wherever it lies.
+func Fingerprint(set *data.Set) (string, error) {
+	paths := map[string]bool{data.MetadataFile: true}
+	for _, r := range set.Rows {
+		for _, p := range r.Files {
+			paths[p] = true
+		}
+	}
+	manifest := sha256.New()
+	for _, p := range sortedKeys(paths) {
+		sum, err := hashFile(filepath.Join(set.Dir, filepath.FromSlash(p)))
+		if err != nil {
+			return "", fmt.Errorf("fingerprint of data set %s: %w", set.Dir, err)
+		}
+		fmt.Fprintf(manifest, "%x  %s\n", sum, p)
+	}
+	mh, err := multihash.Encode(manifest.Sum(nil), multihash.SHA2_256)
+	if err != nil {
+		return "", fmt.Errorf("fingerprint of data set %s: %w", set.Dir, err)
+	}
+	return cid.NewCidV1(cid.Raw, mh).String(), nil
+}
+
+func hashFile(path string) (sum []byte, err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	h := sha256.New()
+	if _, err := io.Copy(h, f); err != nil {
+		return nil, err
+	}
+	return h.Sum(nil), nil
+}

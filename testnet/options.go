@@ -1,0 +1,80 @@
+package testnet
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"time"
+
+	"github.com/mlecs/mlecs/learn/method"
+	"github.com/mlecs/mlecs/node"
+)
+
+// Options of a testnet. The zero value is not valid: start from Defaults.
+type Options struct {
+	Edges  int    // edge nodes
+	Supers int    // super-peers; the first founds the federation
+	Rounds int    // the testnet is done after this many rounds
+	Data   string // data set folder; empty: one is generated
+	Seed   uint64 // of the generated data, the partition, the models and every step
+	Out    string // the testnet's folder; empty: "testnet" in the mlecs home
+	Keep   bool   // keep data, base models and learner state after Run, so that the nodes can be started again
+
+	RowsPerHome    int           // of the generated data
+	PublicFraction float64       // of the training rows, held out for the super-peers
+	Method         method.Config // hyper-parameters; Seed is taken from above
+	Deadline       time.Duration // a round closes with what is in after this long
+	Stall          time.Duration // give up when nothing moves for this long
+
+	detached  bool   // nodes outlive this process
+	InProcess bool   // run the nodes inside this process
+	Exe       string // mlecs binary for nodes as processes; empty: this one
+
+	Text io.Writer // progress and results for people; nil: nowhere
+	Bars bool      // Text is a terminal that can show progress bars
+	JSON io.Writer // report.json goes there too; nil: nowhere
+}
+
+// Defaults is what `mlecs testnet run` does without flags.
+func Defaults() Options {
+	return Options{
+		Edges:          3,
+		Supers:         1,
+		Rounds:         3,
+		Seed:           1,
+		RowsPerHome:    120,
+		PublicFraction: 0.5,
+		Method:         method.Default(),
+		Deadline:       90 * time.Second,
+		Stall:          2 * time.Minute,
+	}
+}
+
+// DefaultFolder is where a testnet lives unless told otherwise.
+func DefaultFolder() string { return filepath.Join(node.DefaultHome(), "testnet") }
+
+// Limits of a testnet on one machine: each node is a process with a model of its own.
+const (
+	maxNodes  = 64
+	maxRounds = 10000
+)
+
+// Validate names the first option that cannot work.
+func (o Options) Validate() error {
+	switch {
+	case o.Edges < 1 || o.Edges > maxNodes:
+		return fmt.Errorf("--edges %d: a testnet has 1 to %d edges", o.Edges, maxNodes)
+	case o.Supers < 1 || o.Supers > maxNodes:
+		return fmt.Errorf("--supers %d: a testnet has 1 to %d super-peers", o.Supers, maxNodes)
+	case o.Rounds < 1 || o.Rounds > maxRounds:
+		return fmt.Errorf("--rounds %d: a testnet runs 1 to %d rounds", o.Rounds, maxRounds)
+	case o.Data == "" && o.RowsPerHome < 8:
+		return fmt.Errorf("%d generated rows a home are too few to split: take at least 8", o.RowsPerHome)
+	case o.PublicFraction <= 0 || o.PublicFraction >= 1:
+		return errors.New("the public part of the training rows must be between 0 and 1")
+	case o.Stall <= 0 || o.Deadline <= 0:
+		return errors.New("deadline and stall limit must be positive")
+	}
+	return nil
+}

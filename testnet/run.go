@@ -1,0 +1,245 @@
+package testnet
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/mlecs/mlecs/node"
+)
+
+// stopPatience is how long all nodes together may take to stop.
+const stopPatience = 30 * time.Second
+
+// Run makes a testnet, lets it learn until the last round, reports, and stops it. When ctx ends it stops all nodes and returns ctx's error.
+func Run(ctx context.Context, opt Options) (*Report, error) {
+	t, release, err := open(&opt)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	report, err := t.run(ctx)
+	t.show.close()
+	err = errors.Join(err, t.stop())
+	if report == nil || err != nil {
+		return nil, err
+	}
+	if !opt.Keep {
+		if err := t.prune(); err != nil {
+			return nil, err
+		}
+	}
+	t.print(report)
+	return report, nil
+}
+
+// Up makes a testnet and leaves it running. It returns when all nodes run; with opt.JSON it waits for the last round and reports, as Run
+// does. When ctx ends before, it stops all nodes.
+func Up(ctx context.Context, opt Options) error {
+	opt.detached = true
+	t, release, err := open(&opt)
+	if err != nil {
+		return err
+	}
+	defer release()
+	if err := t.settleDown(ctx); err != nil {
+		t.show.close()
+		return errors.Join(err, t.stop())
+	}
+	t.show.close()
+	t.tell("\nThe testnet runs in %s. See it with\n    mlecs testnet ps%s\n    mlecs status --node edge-1%s\nand stop it with\n    mlecs testnet down%s\n", t.folder.Dir, t.outFlag(), t.outFlag(), t.outFlag())
+	return nil
+}
+
+// settleDown is Up without its ends.
+func (t *Testnet) settleDown(ctx context.Context) error {
+	if t.opt.JSON == nil {
+		return t.build(ctx)
+	}
+	report, err := t.run(ctx)
+	if err != nil {
+		return err
+	}
+	t.print(report)
+	return nil
+}
+
+// open prepares folder and display.
+func open(opt *Options) (t *Testnet, release func(), err error) {
+	if err := opt.Validate(); err != nil {
+		return nil, nil, err
+	}
+	out := opt.Out
+	if out == "" {
+		out = DefaultFolder()
+	}
+	if out, err = filepath.Abs(out); err != nil {
+		return nil, nil, fmt.Errorf("testnet folder: %w", err)
+	}
+	release, err = claim(out)
+	if err != nil {
+		return nil, nil, err
+	}
+	started := time.Now()
+	f := &Folder{Dir: out, Version: node.Version, Created: started.UTC().Truncate(time.Second), Seed: opt.Seed, Rounds: opt.Rounds, Members: []Member{}}
+	if err := f.save(); err != nil {
+		release()
+		return nil, nil, err
+	}
+	if err := opt.findExe(out); err != nil {
+		release()
+		return nil, nil, err
+	}
+	show := newDisplay(opt.Text, opt.Bars, func() time.Duration { return time.Since(started) })
+	return &Testnet{opt: *opt, folder: f, show: show, started: started}, release, nil
+}
+
+// findExe names the binary that the nodes run. One that is left running gets a copy of its own: `go run` removes the original.
+func (o *Options) findExe(out string) (err error) {
+	if o.InProcess {
+		return nil
+	}
+	if o.Exe == "" {
+		if o.Exe, err = os.Executable(); err != nil {
+			return fmt.Errorf("find the mlecs binary: %w", err)
+		}
+	}
+	if !o.detached {
+		return nil
+	}
+	own := filepath.Join(out, binFolder, "mlecs")
+	if err := copyFile(o.Exe, own, 0o700); err != nil {
+		return fmt.Errorf("keep the mlecs binary: %w", err)
+	}
+	o.Exe = own
+	return nil
+}
+
+func copyFile(from, to string, mode os.FileMode) (err error) {
+	in, err := os.Open(from)
+	if err != nil {
+		return err
+	}
+	defer in.Close()
+	if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
+		return err
+	}
+	out, err := os.OpenFile(to, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, mode)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(out, in)
+	return errors.Join(err, out.Close())
+}
+
+// run builds the testnet, follows it to the end, and writes the report.
+func (t *Testnet) run(ctx context.Context) (*Report, error) {
+	if err := t.build(ctx); err != nil {
+		return nil, err
+	}
+	w := t.newWatcher()
+	if err := w.watch(ctx); err != nil {
+		return nil, err
+	}
+	if err := t.settle(ctx); err != nil {
+		return nil, err
+	}
+	report, curves, err := t.collect(ctx, w)
+	if err != nil {
+		return nil, err
+	}
+	if lost := w.lost(); len(lost) > 0 {
+		t.show.say("warning: %s ended before the last round; the report has what is on disk of it", strings.Join(lost, ", "))
+	}
+	return report, t.write(report, curves)
+}
+
+// write puts the report and its curves into the testnet's folder.
+func (t *Testnet) write(r *Report, curves []Curve) error {
+	var doc, md, png, svg bytes.Buffer
+	if err := r.WriteJSON(&doc); err != nil {
+		return fmt.Errorf("encode report: %w", err)
+	}
+	if err := r.WriteMarkdown(&md); err != nil {
+		return fmt.Errorf("write report: %w", err)
+	}
+	if err := WriteCurves(&png, &svg, curvesTitle(r), curves); err != nil {
+		return err
+	}
+	for _, f := range []struct {
+		name string
+		b    *bytes.Buffer
+	}{{reportFile, &doc}, {markdownFile, &md}, {pngFile, &png}, {svgFile, &svg}} {
+		if err := os.WriteFile(filepath.Join(t.folder.Dir, f.name), f.b.Bytes(), 0o644); err != nil {
+			return fmt.Errorf("write report: %w", err)
+		}
+	}
+	if t.opt.JSON != nil {
+		if err := r.WriteJSON(t.opt.JSON); err != nil {
+			return fmt.Errorf("write report: %w", err)
+		}
+	}
+	return nil
+}
+
+func curvesTitle(r *Report) string {
+	title := "Rouge-LSum by round, each node on its own test rows: " + filepath.Base(r.Dataset.Path)
+	if r.Dataset.Generated {
+		title = "Rouge-LSum by round, each node on its own test rows (generated data)"
+	}
+	return fmt.Sprintf("%s, seed %d", title, r.Seed)
+}
+
+// print shows the result.
+func (t *Testnet) print(r *Report) {
+	if t.opt.Text == nil {
+		return
+	}
+	r.Print(t.opt.Text)
+	t.tell("Report: %s, with %s, %s and %s beside it.\n", filepath.Join(t.folder.Dir, reportFile), markdownFile, pngFile, svgFile)
+	if !t.opt.detached {
+		t.tell("Look into the stopped nodes with `mlecs deltas --node edge-1%s`, `mlecs rounds --node edge-1%s`, `mlecs testnet logs edge-1%s`.\n", t.outFlag(), t.outFlag(), t.outFlag())
+	}
+}
+
+func (t *Testnet) tell(format string, args ...any) {
+	if t.opt.Text != nil {
+		fmt.Fprintf(t.opt.Text, format, args...)
+	}
+}
+
+// outFlag is what a command needs to find this testnet.
+func (t *Testnet) outFlag() string {
+	if t.folder.Dir == DefaultFolder() {
+		return ""
+	}
+	return " --out " + t.folder.Dir
+}
+
+// stop ends all nodes at once, also those that somebody else has started on their homes.
+func (t *Testnet) stop() error {
+	ctx, cancel := context.WithTimeout(context.Background(), stopPatience)
+	defer cancel()
+	errs := make([]error, len(t.nodes))
+	var wait sync.WaitGroup
+	for i, n := range t.nodes {
+		wait.Go(func() {
+			if n.PID() > 0 {
+				errs[i] = n.Stop(ctx)
+				return
+			}
+			if !t.opt.InProcess {
+				errs[i] = stopNode(ctx, t.folder.Members[i])
+			}
+		})
+	}
+	wait.Wait()
+	return errors.Join(errs...)
+}
