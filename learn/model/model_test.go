@@ -227,54 +227,6 @@ func TestStateContinuesToTheBit(t *testing.T) {
 	}
 }
 
-// TestPaddingChangesNothing compares a batch with the same batch among longer rows that have no targets: the loss, and what
-// one step makes of the parameters.
-func TestPaddingChangesNothing(t *testing.T) {
-	base, s := tiny(t, 5), spec()
-	b := rows(base, s, 5) // served by a graph of 8 rows
-	b.Soft = soft(b, 2)
-	for _, kind := range []string{model.ContrastSimilarity, model.ContrastGram} {
-		m := newModel(t, base, s)
-		loss, err := m.Step(b, everything(kind), 0)
-		if err != nil {
-			t.Fatal(err)
-		}
-		// Each part by the mean over what counts, row by row.
-		var lm, tokens float64
-		for i := range 5 {
-			one, err := newModel(t, base, s).Step(slice(b, i, i+1), model.Objective{LM: 1, LR: 0}, 0)
-			if err != nil {
-				t.Fatal(err)
-			}
-			lm += one.LM * float64(len(b.Target[i]))
-			tokens += float64(len(b.Target[i]))
-		}
-		if math.Abs(loss.LM-lm/tokens) > 1e-5 {
-			t.Errorf("%s: LM loss %v in a batch, %v by rows", kind, loss.LM, lm/tokens)
-		}
-
-		longer := b
-		longer.Text = append([][]int(nil), b.Text...)
-		longer.Target = append([][]int(nil), b.Target...)
-		// A row without target, whose text needs a longer graph.
-		long := slices.Repeat([]int{5}, 20)
-		wide := concat(longer, model.Batch{Inputs: slice(b, 0, 1).Inputs, Text: [][]int{long}, Target: [][]int{{}}})
-		other := newModel(t, base, s)
-		again, err := other.Step(wide, model.Objective{LM: 1, LR: 3e-3}, 0)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if math.Abs(again.LM-loss.LM) > 1e-6 {
-			t.Errorf("LM loss %v with a longer row beside, %v without", again.LM, loss.LM)
-		}
-		alone := newModel(t, base, s)
-		if _, err := alone.Step(b, model.Objective{LM: 1, LR: 3e-3}, 0); err != nil {
-			t.Fatal(err)
-		}
-		same(t, other.Components(), alone.Components(), 2e-5)
-	}
-}
-
 func same(t *testing.T, got, want []adapter.Component, tolerance float64) {
 	t.Helper()
 	for i, c := range want {
@@ -298,14 +250,6 @@ func slice(b model.Batch, from, to int) model.Batch {
 	}
 	if b.Target != nil {
 		out.Target = b.Target[from:to]
-	}
-	return out
-}
-
-func concat(a, b model.Batch) model.Batch {
-	out := model.Batch{Inputs: make(map[string][][]float32), Text: slices.Concat(a.Text, b.Text), Target: slices.Concat(a.Target, b.Target)}
-	for name := range a.Inputs {
-		out.Inputs[name] = slices.Concat(a.Inputs[name], b.Inputs[name])
 	}
 	return out
 }

@@ -50,15 +50,24 @@ func (a *Attention) forward(y, qkv []float32) {
 	scale := float32(1 / math.Sqrt(float64(w)))
 	for i := range heads {
 		at := i/a.Heads*t*3*d + i%a.Heads*w
-		q, k, v := qkv[at:], qkv[at+d:], qkv[at+2*d:]
 		p := probs[i*t*t:][:t*t]
-		kernel.Gemm(false, true, t, t, w, scale, q, 3*d, k, 3*d, 0, p, t)
-		for j := range t {
-			row := p[j*t:][:t]
-			softmax(row[:j+1])
-			clear(row[j+1:])
+		kernel.Gemm(false, true, t, t, w, scale, qkv[at:], 3*d, qkv[at+d:], 3*d, 0, p, t)
+		hideFuture(p, t, 0)
+	}
+	kernel.Softmax(heads*t, t, probs, probs)
+	for i := range heads {
+		at := i/a.Heads*t*3*d + i%a.Heads*w
+		kernel.Gemm(false, false, t, w, t, 1, probs[i*t*t:], t, qkv[at+2*d:], 3*d, 0, y[i/a.Heads*t*d+i%a.Heads*w:], d)
+	}
+}
+
+// hideFuture takes the logits [n, t] of positions start, start+1, ... out of what each must not see.
+func hideFuture(logits []float32, t, start int) {
+	for i := 0; i*t < len(logits); i++ {
+		row := logits[i*t:][:t]
+		for j := start + i + 1; j < t; j++ {
+			row[j] = float32(math.Inf(-1))
 		}
-		kernel.Gemm(false, false, t, w, t, 1, p, t, v, 3*d, 0, y[i/a.Heads*t*d+i%a.Heads*w:], d)
 	}
 }
 
@@ -69,43 +78,16 @@ func (a *Attention) backward(dqkv, dy, qkv []float32) {
 	scale := float32(1 / math.Sqrt(float64(w)))
 	for i := range heads {
 		at := i/a.Heads*t*3*d + i%a.Heads*w
-		q, k, v := qkv[at:], qkv[at+d:], qkv[at+2*d:]
-		dq, dk, dv := dqkv[at:], dqkv[at+d:], dqkv[at+2*d:]
 		g := dy[i/a.Heads*t*d+i%a.Heads*w:]
-		p, dp := a.probs[i*t*t:][:t*t], dprobs[i*t*t:][:t*t]
-		kernel.Gemm(true, false, t, w, t, 1, p, t, g, d, 0, dv, 3*d)
-		kernel.Gemm(false, true, t, t, w, 1, g, d, v, 3*d, 0, dp, t)
-		for j := range t {
-			row, drow := p[j*t:][:t], dp[j*t:][:t]
-			var dot float32
-			for n, x := range row[:j+1] {
-				dot += x * drow[n]
-			}
-			for n, x := range row[:j+1] {
-				drow[n] = x * (drow[n] - dot)
-			}
-			clear(drow[j+1:])
-		}
-		kernel.Gemm(false, false, t, w, t, scale, dp, t, k, 3*d, 0, dq, 3*d)
-		kernel.Gemm(true, false, t, w, t, scale, dp, t, q, 3*d, 0, dk, 3*d)
+		kernel.Gemm(true, false, t, w, t, 1, a.probs[i*t*t:], t, g, d, 0, dqkv[at+2*d:], 3*d)
+		kernel.Gemm(false, true, t, t, w, 1, g, d, qkv[at+2*d:], 3*d, 0, dprobs[i*t*t:], t)
 	}
-}
-
-// softmax replaces the logits in x by their softmax and returns log(sum(exp(x))).
-func softmax(x []float32) float64 {
-	peak := x[0]
-	for _, v := range x {
-		peak = max(peak, v)
+	// Hidden positions have probability 0, and so no gradient.
+	kernel.SoftmaxGrad(heads*t, t, dprobs, a.probs[:len(dprobs)], dprobs)
+	for i := range heads {
+		at := i/a.Heads*t*3*d + i%a.Heads*w
+		dp := dprobs[i*t*t:]
+		kernel.Gemm(false, false, t, w, t, scale, dp, t, qkv[at+d:], 3*d, 0, dqkv[at:], 3*d)
+		kernel.Gemm(true, false, t, w, t, scale, dp, t, qkv[at:], 3*d, 0, dqkv[at+d:], 3*d)
 	}
-	var sum float64
-	for i, v := range x {
-		e := math.Exp(float64(v - peak))
-		x[i] = float32(e)
-		sum += e
-	}
-	inverse := float32(1 / sum)
-	for i := range x {
-		x[i] *= inverse
-	}
-	return float64(peak) + math.Log(sum)
 }

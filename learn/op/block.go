@@ -130,7 +130,7 @@ func (b *Block) Backward(grads [][]float32, grad []float32, in [][]float32, _ []
 	b.MLPProj.backward(wide, d.mlpProj, grad, b.g[:4*size], p.mlpProj)
 	kernel.GELUGrad(wide, b.u[:4*size], wide)
 	b.FC.backward(narrow, d.fc, wide, b.a2[:size], p.fc)
-	b.norm2.backward(dh, d.gain2, d.bias2, narrow, p.gain2)
+	b.norm2.backward(dh, d.gain2, d.bias2, narrow, b.h[:size], p.gain2)
 	for i, g := range grad {
 		dh[i] += g
 	}
@@ -146,7 +146,7 @@ func (b *Block) Backward(grads [][]float32, grad []float32, in [][]float32, _ []
 	if narrow == nil {
 		return
 	}
-	b.norm1.backward(dx, d.gain1, d.bias1, narrow, p.gain1)
+	b.norm1.backward(dx, d.gain1, d.bias1, narrow, x, p.gain1)
 	if dx != nil {
 		for i, g := range dh {
 			dx[i] += g

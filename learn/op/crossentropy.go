@@ -72,7 +72,12 @@ func (c *CrossEntropy) Forward(out []float32, in [][]float32) {
 	for i, id := range c.Target {
 		row := logits[i*c.vocab:][:c.vocab]
 		chosen := row[id]
-		loss += softmax(row) - float64(chosen)
+		loss += float64(kernel.LogSumExp(row, row)) - float64(chosen)
+		var sum float32 // of exp(row - max), which LogSumExp leaves
+		for _, v := range row {
+			sum += v
+		}
+		kernel.Scale(1/sum, row)
 	}
 	out[0] = float32(loss / float64(max(1, len(c.Target))))
 }

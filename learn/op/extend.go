@@ -48,11 +48,8 @@ func (b *Block) attendCached(y, qkv []float32, n int, kv []float32, start int) {
 	for head := range b.Heads {
 		at := head * w
 		kernel.Gemm(false, true, n, t, w, scale, qkv[at:], 3*d, kv[at:], 2*d, 0, scores, t)
-		for i := range n {
-			row := scores[i*t:][:t]
-			softmax(row[:start+i+1])
-			clear(row[start+i+1:])
-		}
+		hideFuture(scores, t, start)
+		kernel.Softmax(n, t, scores, scores)
 		kernel.Gemm(false, false, n, w, t, 1, scores, t, kv[d+at:], 2*d, 0, y[at:], d)
 	}
 }

@@ -2,9 +2,10 @@ package op
 
 import (
 	"fmt"
-	"math"
 
 	"gorgonia.org/tensor"
+
+	"github.com/mlecs/mlecs/learn/kernel"
 )
 
 // LayerNorm is y = (x - mean) / sqrt(var + Eps) * gain + bias over the last axis of x [n, d], with the biased variance.
@@ -12,7 +13,8 @@ import (
 type LayerNorm struct {
 	Eps float64
 
-	rstd, hat []float32 // of the last Forward: 1/sqrt(var+eps) per row, normalised x
+	mean, scale []float32 // of the rows of the last Forward
+	spare       []float32 // for a gradient that is computed but not wanted
 }
 
 func (l *LayerNorm) String() string { return "layer norm" }
@@ -29,67 +31,30 @@ func (l *LayerNorm) Shape(in []tensor.Shape) (tensor.Shape, error) {
 	return in[0], nil
 }
 
-// Forward implements Func.
+// Forward implements Func. Without a Backward to follow, out may be x.
 func (l *LayerNorm) Forward(out []float32, in [][]float32) { l.forward(out, in[0], in[1], in[2]) }
 
 // Backward implements Func.
 func (l *LayerNorm) Backward(grads [][]float32, grad []float32, in [][]float32, _ []float32) {
-	l.backward(grads[0], grads[1], grads[2], grad, in[1])
+	l.backward(grads[0], grads[1], grads[2], grad, in[0], in[1])
 }
 
 func (l *LayerNorm) forward(y, x, gain, bias []float32) {
-	d := len(gain)
-	n := len(x) / d
-	rstd, hat := sized(&l.rstd, n), sized(&l.hat, n*d)
-	for i := range n {
-		row, h, o := x[i*d:][:d], hat[i*d:][:d], y[i*d:][:d]
-		var mean float64
-		for _, v := range row {
-			mean += float64(v)
-		}
-		mean /= float64(d)
-		var square float64
-		for _, v := range row {
-			c := float64(v) - mean
-			square += c * c
-		}
-		r := float32(1 / math.Sqrt(square/float64(d)+l.Eps))
-		m := float32(mean)
-		rstd[i] = r
-		for j, v := range row {
-			h[j] = (v - m) * r
-			o[j] = h[j]*gain[j] + bias[j]
-		}
-	}
+	n := len(x) / len(gain)
+	kernel.LayerNorm(n, len(gain), float32(l.Eps), x, gain, bias, y, sized(&l.mean, n), sized(&l.scale, n))
 }
 
 // backward writes the gradients that are not nil. dx may be dy.
-func (l *LayerNorm) backward(dx, dgain, dbias, dy, gain []float32) {
+func (l *LayerNorm) backward(dx, dgain, dbias, dy, x, gain []float32) {
 	d := len(gain)
+	if dgain != nil || dbias != nil {
+		for _, g := range []*[]float32{&dgain, &dbias} {
+			if *g == nil {
+				*g = sized(&l.spare, d)
+			}
+			clear(*g)
+		}
+	}
 	n := len(dy) / d
-	if dgain != nil {
-		clear(dgain)
-		for i, g := range dy[:n*d] {
-			dgain[i%d] += g * l.hat[i]
-		}
-	}
-	if dbias != nil {
-		sumRows(dbias, dy)
-	}
-	if dx == nil {
-		return
-	}
-	for i := range n {
-		row, h, o := dy[i*d:][:d], l.hat[i*d:][:d], dx[i*d:][:d]
-		var sum, dot float64
-		for j, g := range row {
-			gg := g * gain[j]
-			sum += float64(gg)
-			dot += float64(gg * h[j])
-		}
-		s, t, r := float32(sum/float64(d)), float32(dot/float64(d)), l.rstd[i]
-		for j, g := range row {
-			o[j] = r * (g*gain[j] - s - h[j]*t)
-		}
-	}
+	kernel.LayerNormGrad(n, d, x, gain, l.mean[:n], l.scale[:n], dy, dx, dgain, dbias)
 }

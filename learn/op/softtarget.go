@@ -4,6 +4,8 @@ import (
 	"math"
 
 	"gorgonia.org/tensor"
+
+	"github.com/mlecs/mlecs/learn/kernel"
 )
 
 // SoftTarget is the mean over positions of the Kullback-Leibler divergence KL(teacher || student), where the teacher is
@@ -21,8 +23,8 @@ type SoftTarget struct {
 	TopLog [][]float32 // natural logarithms of the teacher's probabilities, as many
 	Head
 
-	teacher []float64
-	top     []bool // all false between positions
+	teacher, student []float64
+	top              []bool // all false between positions
 }
 
 func (s *SoftTarget) String() string { return "soft targets" }
@@ -45,7 +47,7 @@ func (s *SoftTarget) Forward(out []float32, in [][]float32) {
 // position replaces the logits of one position by the gradient of the divergence, which it returns.
 func (s *SoftTarget) position(row []float32, ids []int, logs []float32) float64 {
 	if len(s.top) < len(row) {
-		s.teacher, s.top = make([]float64, len(row)), make([]bool, len(row))
+		s.teacher, s.student, s.top = make([]float64, len(row)), make([]float64, len(row)), make([]bool, len(row))
 	}
 	top, teacher := s.top[:len(row)], s.teacher[:len(ids)]
 	var mass float64
@@ -62,35 +64,35 @@ func (s *SoftTarget) position(row []float32, ids []int, logs []float32) float64 
 		}
 	}
 
-	peak := row[0]
-	for _, v := range row {
-		peak = max(peak, v)
+	student := s.student[:len(ids)] // log-probabilities
+	for k, id := range ids {
+		student[k] = float64(row[id])
 	}
+	total := float64(kernel.LogSumExp(row, row)) // leaves e = exp(row - max)
 	var sum, others float64
-	for j, v := range row {
-		e := math.Exp(float64(v - peak))
-		sum += e
+	for j, e := range row {
+		sum += float64(e)
 		if !top[j] {
-			others += e
+			others += float64(e)
 		}
 	}
-	total := float64(peak) + math.Log(sum)
 
 	var loss float64
-	for k, id := range ids {
+	for k := range ids {
 		if teacher[k] > 0 {
-			loss += teacher[k] * (math.Log(teacher[k]) - (float64(row[id]) - total))
+			loss += teacher[k] * (math.Log(teacher[k]) - (student[k] - total))
 		}
 	}
+	shift := 0.0 // of the gradient of tokens outside the top k, as a share of e
 	if rest > 0 {
 		others = max(others, math.SmallestNonzeroFloat32)
-		loss += rest * (math.Log(rest) - (math.Log(others) + float64(peak) - total))
+		loss += rest * (math.Log(rest) - math.Log(others/sum))
+		shift = rest / others
 	}
-	for j, v := range row {
-		e := math.Exp(float64(v - peak))
-		g := e / sum
-		if !top[j] && rest > 0 {
-			g -= rest * e / others
+	for j, e := range row {
+		g := float64(e) / sum
+		if !top[j] {
+			g -= float64(e) * shift
 		}
 		row[j] = float32(g)
 	}
