@@ -7,6 +7,9 @@
 // computes one tile of C in registers (tile_*.go). Operands are read where they lie when the micro-kernel can do so
 // without loss and are packed into panels when it cannot (pack.go). Frozen weights are packed once, by Pack.
 //
+// Vector functions check their arguments and run in vector_amd64.go, with AVX2, or in vector_portable.go. The assembly is
+// written by the program in gen, a module of its own: go generate.
+//
 // Work is spread over threads by Parallel. Only rows and columns of a result are ever split, never a sum, so every
 // result has the same bits for every GOMAXPROCS.
 //
