@@ -1,0 +1,85 @@
+package main
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/mlecs/mlecs/learn/method"
+	"github.com/mlecs/mlecs/node"
+	"github.com/mlecs/mlecs/storage/record"
+)
+
+type federationOptions struct {
+	homeFlags
+	name, data          string
+	edgeBase, superBase string
+	share               []string
+	rounds, minimum     uint64
+	quorum              float64
+	deadline            time.Duration
+	method              method.Config
+}
+
+func newFederationCommand() *cobra.Command {
+	return newGroupCommand("federation", "Found a federation", newFederationCreateCommand())
+}
+
+func newFederationCreateCommand() *cobra.Command {
+	o := &federationOptions{method: method.Default()}
+	cmd := &cobra.Command{
+		Use:   "create",
+		Short: "Found a federation: public data, base models, method and round policy, signed by a new founder key",
+		Long: `Founds a federation and makes this node its first super-peer. The training rows of --data become the public data set: every
+member gets the rows, super-peers alone get their targets. The founder key stays in this home (founder.key): whoever holds it
+admits members.`,
+		Example: `  mlecs federation create --name homes --data ./public
+  mlecs federation create --name wards --data ./public --edge-base small.safetensors --super-base large.safetensors --rounds 50`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return runFederationCreate(cmd, o) },
+	}
+	o.homeFlags.register(cmd)
+	f := cmd.Flags()
+	f.StringVar(&o.name, "name", "federation", "name of the federation")
+	f.StringVar(&o.data, "data", "", "data set folder whose training rows become public (required)")
+	f.StringVar(&o.edgeBase, "edge-base", "", "base model of the edges, a file from `mlecs model train` (default: pretrained on the public targets)")
+	f.StringVar(&o.superBase, "super-base", "", "base model of the super-peers (default: pretrained on the public targets)")
+	f.StringSliceVar(&o.share, "share", method.DefaultShare(), "kinds of components that leave a node: lora, encoder, connector")
+	f.Uint64Var(&o.rounds, "rounds", 0, "last round; 0 goes on for ever")
+	f.Float64Var(&o.quorum, "quorum", 1, "part of the live edges whose deltas close a round, 0 to 1")
+	f.Uint64Var(&o.minimum, "min", 1, "deltas that a round needs before its deadline")
+	f.DurationVar(&o.deadline, "deadline", 10*time.Minute, "a round closes with what is in after this long")
+	f.IntVar(&o.method.CCLSteps, "ccl-steps", o.method.CCLSteps, "steps a round of an edge on public rows")
+	f.IntVar(&o.method.AMTSteps, "amt-steps", o.method.AMTSteps, "steps a round of an edge on private rows")
+	f.IntVar(&o.method.CloudSteps, "cloud-steps", o.method.CloudSteps, "steps a round of a super-peer, per model")
+	f.IntVar(&o.method.Batch, "batch", o.method.Batch, "rows a step")
+	f.Float64Var(&o.method.LR, "lr", o.method.LR, "learning rate of AdamW")
+	f.StringVar(&o.method.Contrast, "contrast", o.method.Contrast, "loss of CCL: similarity or gram")
+	f.IntVar(&o.method.Spec.Rank, "rank", o.method.Spec.Rank, "LoRA rank")
+	f.Float64Var(&o.method.Spec.Alpha, "alpha", o.method.Spec.Alpha, "LoRA alpha")
+	f.Uint64Var(&o.method.Seed, "seed", o.method.Seed, "seed of models and steps")
+	return cmd
+}
+
+func runFederationCreate(cmd *cobra.Command, o *federationOptions) error {
+	if o.data == "" {
+		return usageError{fmt.Errorf("give the folder of the public data set with --data DIR")}
+	}
+	h, err := o.openOrInit()
+	if err != nil {
+		return err
+	}
+	p := newProgress(cmd.ErrOrStderr())
+	id, err := h.CreateFederation(cmd.Context(), node.FederationSpec{
+		Name: o.name, Data: o.data, EdgeBase: o.edgeBase, SuperBase: o.superBase, Method: o.method, Share: o.share,
+		Policy:   record.RoundPolicy{Rounds: o.rounds, Quorum: o.quorum, Min: o.minimum, Deadline: o.deadline.Milliseconds()},
+		Progress: p.update,
+	})
+	p.close()
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(cmd.OutOrStdout(), "Founded federation %q: %s\nNext: mlecs start, then mlecs invite for every other machine\n", o.name, id)
+	return nil
+}

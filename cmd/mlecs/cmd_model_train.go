@@ -1,0 +1,191 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/mlecs/mlecs/learn/data"
+	"github.com/mlecs/mlecs/learn/model"
+	"github.com/mlecs/mlecs/storage/record"
+)
+
+type modelTrainOptions struct {
+	text, data, out, tokenizer string
+	size                       string
+	config                     model.Config
+	vocab                      int
+	pretrain                   model.PretrainOptions
+	json                       bool
+}
+
+// sizes are the architectures that have a name.
+var sizes = map[string]model.Config{
+	"small": {Layers: 2, Dim: 64, Heads: 4, Positions: 128, Eps: 1e-5},
+	"large": {Layers: 4, Dim: 128, Heads: 4, Positions: 128, Eps: 1e-5},
+}
+
+// Limits of what is read for pretraining and of a base model file.
+const (
+	maxTextLine = 1 << 20
+	maxTexts    = 10_000_000
+	maxBaseFile = 8 << 30
+)
+
+func newModelCommand() *cobra.Command {
+	return newGroupCommand("model", "Make base models", newModelTrainCommand())
+}
+
+func newModelTrainCommand() *cobra.Command {
+	o := &modelTrainOptions{}
+	cmd := &cobra.Command{
+		Use:   "train",
+		Short: "Pretrain a base model and its BPE tokenizer",
+		Long: `Pretrains a GPT-2 from a text file (one document a line) or from the training targets of a data set, and writes it to one safetensors
+file with its tokenizer. The small and the large model of one federation need one tokenizer: train the second with --tokenizer FIRST.`,
+		Example: `  mlecs model train --data ./rows --size small --out small.safetensors
+  mlecs model train --data ./rows --size large --tokenizer small.safetensors --out large.safetensors`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return runModelTrain(cmd, o) },
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.text, "text", "", "text file, one document a line")
+	f.StringVar(&o.data, "data", "", "data set folder; its training targets are the text")
+	f.StringVar(&o.out, "out", "", "file to write (required)")
+	f.StringVar(&o.tokenizer, "tokenizer", "", "base model file whose tokenizer is taken (default: a new one is trained)")
+	f.StringVar(&o.size, "size", "small", "small (edges) or large (super-peers)")
+	f.IntVar(&o.config.Layers, "layers", 0, "transformer blocks (default: by size)")
+	f.IntVar(&o.config.Dim, "dim", 0, "width (default: by size)")
+	f.IntVar(&o.config.Heads, "heads", 0, "attention heads (default: by size)")
+	f.IntVar(&o.config.Positions, "positions", 0, "longest sequence in tokens (default: by size)")
+	f.IntVar(&o.vocab, "vocab", 512, "largest vocabulary of a new tokenizer, 256 bytes included")
+	f.IntVar(&o.pretrain.Steps, "steps", 300, "steps of AdamW")
+	f.IntVar(&o.pretrain.Batch, "batch", 16, "documents a step")
+	f.Float64Var(&o.pretrain.LR, "lr", 3e-3, "learning rate")
+	f.Uint64Var(&o.pretrain.Seed, "seed", 1, "seed of weights and batches")
+	f.BoolVar(&o.json, "json", false, "print JSON")
+	return cmd
+}
+
+func runModelTrain(cmd *cobra.Command, o *modelTrainOptions) error {
+	cfg, ok := sizes[o.size]
+	switch {
+	case !ok:
+		return usageError{fmt.Errorf("--size %q: use small or large", o.size)}
+	case o.out == "":
+		return usageError{errors.New("say where to write the model with --out FILE")}
+	case (o.text == "") == (o.data == ""):
+		return usageError{errors.New("give either --text FILE or --data DIR")}
+	}
+	for _, x := range []struct{ to, from *int }{
+		{&cfg.Layers, &o.config.Layers}, {&cfg.Dim, &o.config.Dim}, {&cfg.Heads, &o.config.Heads}, {&cfg.Positions, &o.config.Positions},
+	} {
+		if *x.from != 0 {
+			*x.to = *x.from
+		}
+	}
+	texts, err := trainingTexts(o)
+	if err != nil {
+		return err
+	}
+	tok, err := chooseTokenizer(o, texts)
+	if err != nil {
+		return err
+	}
+	cfg.Vocab = tok.Size()
+	p := newProgress(cmd.ErrOrStderr())
+	var last float64
+	o.pretrain.Progress = func(step, steps int, loss float64) {
+		last = loss
+		p.update("pretraining", int64(step), int64(steps))
+	}
+	base, err := model.Pretrain(cmd.Context(), cfg, tok, texts, o.pretrain)
+	p.close()
+	if err != nil {
+		return err
+	}
+	var file bytes.Buffer
+	if err := base.Write(&file); err != nil {
+		return err
+	}
+	if err := os.WriteFile(o.out, file.Bytes(), 0o644); err != nil {
+		return fmt.Errorf("write base model: %w", err)
+	}
+	id := record.BlobCID(file.Bytes()).String()
+	if o.json {
+		return printJSON(cmd.OutOrStdout(), map[string]any{
+			"file": o.out, "cid": id, "params": base.Params(), "bytes": file.Len(), "loss": last,
+			"layers": cfg.Layers, "dim": cfg.Dim, "heads": cfg.Heads, "vocab": cfg.Vocab, "documents": len(texts),
+		})
+	}
+	(&page{w: cmd.OutOrStdout()}).fields(
+		"base model", o.out,
+		"CID", id,
+		"parameters", countText(base.Params()),
+		"size", bytesText(int64(file.Len())),
+		"architecture", fmt.Sprintf("%d layers, width %d, %d heads, vocabulary %d", cfg.Layers, cfg.Dim, cfg.Heads, cfg.Vocab),
+		"trained on", fmt.Sprintf("%s documents", countText(int64(len(texts)))),
+		"last loss", fmt.Sprintf("%.3f nats a token", last),
+	)
+	return nil
+}
+
+// trainingTexts reads the documents to train on.
+func trainingTexts(o *modelTrainOptions) ([]string, error) {
+	var texts []string
+	if o.data != "" {
+		set, err := data.Open(o.data)
+		if err != nil {
+			return nil, err
+		}
+		for _, r := range set.Training() {
+			if r.Target != "" {
+				texts = append(texts, r.Target)
+			}
+		}
+	} else {
+		f, err := os.Open(o.text)
+		if err != nil {
+			return nil, fmt.Errorf("read text: %w", err)
+		}
+		defer f.Close()
+		lines := bufio.NewScanner(f)
+		lines.Buffer(nil, maxTextLine)
+		for n := 1; lines.Scan(); n++ {
+			if len(texts) == maxTexts {
+				return nil, fmt.Errorf("read text: %s has more than %d lines", o.text, maxTexts)
+			}
+			if line := strings.TrimSpace(lines.Text()); line != "" {
+				texts = append(texts, line)
+			}
+		}
+		if err := lines.Err(); err != nil {
+			return nil, fmt.Errorf("read text: %s, after line %d: %w", o.text, len(texts), err)
+		}
+	}
+	if len(texts) == 0 {
+		return nil, errors.New("there is no text to train on: give a file with one document a line, or a data set with targets")
+	}
+	return texts, nil
+}
+
+func chooseTokenizer(o *modelTrainOptions, texts []string) (*model.Tokenizer, error) {
+	if o.tokenizer == "" {
+		return model.TrainTokenizer(texts, o.vocab)
+	}
+	f, err := os.Open(o.tokenizer)
+	if err != nil {
+		return nil, fmt.Errorf("read tokenizer: %w", err)
+	}
+	defer f.Close()
+	base, err := model.ReadBase(f, maxBaseFile)
+	if err != nil {
+		return nil, fmt.Errorf("read tokenizer of %s: %w", o.tokenizer, err)
+	}
+	return base.Tokenizer, nil
+}

@@ -1,0 +1,35 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/jedib0t/go-pretty/v6/table"
+	"github.com/spf13/cobra"
+
+	"github.com/mlecs/mlecs/node/api"
+)
+
+func newRoundsCommand() *cobra.Command {
+	i := &inspection[[]api.Round]{
+		ask:  func(ctx context.Context, s api.Source) ([]api.Round, error) { return s.Rounds(ctx) },
+		show: showRounds,
+	}
+	return i.command(&cobra.Command{
+		Use: "rounds", Short: "List the rounds: aggregates, their inputs and weights",
+		Long: "Lists the aggregates that this node knows. Round 0 has no inputs: in it a super-peer teaches what the public rows taught it.",
+	})
+}
+
+func showRounds(p *page, rounds []api.Round) {
+	var rows []table.Row
+	for _, r := range rounds {
+		inputs := make([]string, len(r.Inputs))
+		for i, in := range r.Inputs {
+			inputs[i] = fmt.Sprintf("%s %.3f %s", short(in.Author), in.Weight, strings.Join(in.Modalities, "+"))
+		}
+		rows = append(rows, table.Row{r.Round, short(r.Aggregate), short(r.Leader), fmt.Sprintf("%.1f s", r.Seconds), ago(r.Created), dash(strings.Join(inputs, "\n"))})
+	}
+	p.list(table.Row{"round", "aggregate", "leader", "took", "closed", "inputs: author, weight, modalities"}, rows, []int{1, 4}, "No round has closed yet.")
+}

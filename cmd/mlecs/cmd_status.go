@@ -1,0 +1,64 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/mlecs/mlecs/node/api"
+)
+
+func newStatusCommand() *cobra.Command {
+	i := &inspection[*api.Status]{
+		ask:  func(ctx context.Context, s api.Source) (*api.Status, error) { return s.Status(ctx) },
+		show: showStatus,
+	}
+	return i.command(&cobra.Command{Use: "status", Short: "Show what a node is and does", Example: "  mlecs status\n  mlecs status --node edge-1"})
+}
+
+func showStatus(p *page, s *api.Status) {
+	state := "stopped"
+	if s.Running {
+		state = fmt.Sprintf("running for %s, pid %d", (time.Duration(s.UptimeSec) * time.Second).String(), s.PID)
+	}
+	round := fmt.Sprintf("%d", s.Round)
+	if s.Rounds > 0 {
+		round += fmt.Sprintf(" of %d", s.Rounds)
+	}
+	phase := s.Phase
+	if s.Running && s.StepTotal > 0 {
+		phase += fmt.Sprintf(", step %d of %d, loss %.3f", s.StepDone, s.StepTotal, s.Loss)
+	}
+	federation := "none: mlecs join TOKEN, or mlecs federation create"
+	if s.Federation != "" {
+		federation = s.FedName + " (" + s.Federation + ")"
+	}
+	params := ""
+	if s.ParamsTotal > 0 {
+		params = fmt.Sprintf("%s, of which %s are trained", countText(s.ParamsTotal), countText(s.ParamsTrainable))
+	}
+	p.fields(
+		"node", s.Name,
+		"state", state,
+		"role", dash(s.Role),
+		"peer id", s.PeerID,
+		"home", s.Home,
+		"federation", federation,
+		"round", round,
+		"phase", phase,
+		"error", s.Error,
+		"domain", s.Domain,
+		"modalities", strings.Join(s.Modalities, ", "),
+		"base model", s.Base,
+		"parameters", params,
+		"rows", fmt.Sprintf("%d private for training, %d for testing, %d public", s.TrainRows, s.TestRows, s.PublicRows),
+		"peers", fmt.Sprintf("%d connected", s.Peers),
+		"traffic", fmt.Sprintf("%s sent, %s received", bytesText(s.BytesSent), bytesText(s.BytesReceived)),
+		"refused", fmt.Sprintf("%d records, %d blobs, %d peers", s.RejectedRecords, s.RejectedBlobs, s.RefusedPeers),
+		"disk", fmt.Sprintf("%s, %s records", bytesText(s.DiskBytes), countText(int64(s.Records))),
+		"addresses", strings.Join(s.Addrs, "\n"),
+	)
+}

@@ -1,0 +1,122 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/mlecs/mlecs/node"
+	"github.com/mlecs/mlecs/node/api"
+)
+
+// Exit codes, as the help of every command promises.
+const (
+	exitOK      = 0
+	exitFailure = 1
+	exitUsage   = 2
+)
+
+// usageError is a command line that cannot be meant.
+type usageError struct{ error }
+
+func (e usageError) Unwrap() error { return e.error }
+
+// run is the whole program.
+func run(args []string, out, errOut io.Writer) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	root := newRootCommand()
+	root.SetArgs(args)
+	root.SetOut(out)
+	root.SetErr(errOut)
+	cmd, err := root.ExecuteContextC(ctx)
+	if err == nil {
+		return exitOK
+	}
+	var usage usageError
+	if errors.As(err, &usage) {
+		fmt.Fprintf(errOut, "mlecs: %v\n       see `%s --help`\n", err, cmd.CommandPath())
+		return exitUsage
+	}
+	printError(errOut, err)
+	return exitFailure
+}
+
+// printError shows an error as one line, and the advice that comes with it as a second.
+func printError(w io.Writer, err error) {
+	text := err.Error()
+	var advised *api.Error
+	if errors.As(err, &advised) && advised.Advice != "" {
+		text = strings.Replace(text, " ("+advised.Advice+")", "", 1)
+		fmt.Fprintf(w, "mlecs: %s\n       %s\n", text, advised.Advice)
+		return
+	}
+	fmt.Fprintf(w, "mlecs: %s\n", text)
+}
+
+func newRootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "mlecs",
+		Short: "Learn together over many devices without handing over their data",
+		Long: `mlecs runs a gossip learning node: it tunes a small multimodal model on its own rows, exchanges
+content-addressed deltas with the other members of its federation, and learns from what they learned (ML-ECS).
+
+Start here:
+  mlecs testnet run        a whole federation on this machine, with a report
+  mlecs federation create  a federation of your own; invite and join bring in other machines
+
+Exit codes: 0 success, 1 failure, 2 wrong usage.`,
+		Version:       node.Version,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          noArgs,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.SetVersionTemplate("mlecs {{.Version}}\n")
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.AddCommand(
+		newTestnetCommand(),
+		newInitCommand(), newFederationCommand(), newInviteCommand(), newJoinCommand(), newStartCommand(),
+		newStatusCommand(), newPeersCommand(), newRoundsCommand(), newDeltasCommand(), newDeltaCommand(), newModelsCommand(),
+		newModelCommand(), newDataCommand(), newConfigCommand(), newVersionCommand(),
+	)
+	return root
+}
+
+// newGroupCommand only holds other commands.
+func newGroupCommand(use, short string, children ...*cobra.Command) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: use, Short: short, Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(children...)
+	return cmd
+}
+
+// noArgs refuses arguments, which for a command with children means an unknown child.
+func noArgs(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	if cmd.HasSubCommands() {
+		return usageError{fmt.Errorf("%s has no command %q", cmd.CommandPath(), args[0])}
+	}
+	return usageError{fmt.Errorf("%s takes no argument, got %q", cmd.CommandPath(), args[0])}
+}
+
+// oneArg wants exactly one argument, called what.
+func oneArg(what string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) != 1 {
+			return usageError{fmt.Errorf("%s takes one %s, got %d arguments", cmd.CommandPath(), what, len(args))}
+		}
+		return nil
+	}
+}
