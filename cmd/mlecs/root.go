@@ -82,7 +82,6 @@ Exit codes: 0 success, 1 failure, 2 wrong usage.`,
 	root.SetVersionTemplate("mlecs {{.Version}}\n")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.AddCommand(
-		newTestnetCommand(),
 		newInitCommand(), newFederationCommand(), newInviteCommand(), newJoinCommand(), newStartCommand(),
 		newStatusCommand(), newPeersCommand(), newRoundsCommand(), newDeltasCommand(), newDeltaCommand(), newModelsCommand(),
 		newModelCommand(), newDataCommand(), newConfigCommand(), newVersionCommand(),
