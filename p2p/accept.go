@@ -3,7 +3,6 @@ package p2p
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/ipfs/go-cid"
@@ -86,7 +85,7 @@ func (n *Network) admissible(s *record.Signed) error {
 		if err != nil {
 			return fmt.Errorf("look for records of %s: %w", s.Author, err)
 		}
-		if !other.CID.Equals(s.CID) && !n.sharesInvite(s, other) {
+		if !other.CID.Equals(s.CID) && !n.roster.supersedes(s, other) {
 			return fmt.Errorf("%w: %d, %s", errConflict, s.Seq, other.CID)
 		}
 	}
@@ -108,13 +107,6 @@ func (n *Network) authorised(s *record.Signed) error {
 	default:
 		return n.roster.authorise(s.Author, s.Kind, time.UnixMilli(s.Created))
 	}
-}
-
-// sharesInvite tells whether both are certificates of one invite. An invite used twice is no forgery by a member: every node must
-// see both to agree on which one stands.
-func (n *Network) sharesInvite(a, b *record.Signed) bool {
-	return a.Kind == record.KindCertificate && b.Kind == record.KindCertificate &&
-		a.Author != n.roster.founder && slices.EqualFunc(a.Parents, b.Parents, cid.Cid.Equals)
 }
 
 // learn brings a stored record to the roster's knowledge.

@@ -37,8 +37,10 @@ func (n *Network) dialDue(slots chan struct{}) {
 	if free <= 0 {
 		return
 	}
-	connected := func(p peer.ID) bool { return n.host.Network().Connectedness(p) == network.Connected }
-	for _, info := range n.contacts.take(free, connected) {
+	skip := func(p peer.ID) bool {
+		return n.host.Network().Connectedness(p) == network.Connected || n.roster.former(p) || !n.blocked.allows(p)
+	}
+	for _, info := range n.contacts.take(free, skip) {
 		slots <- struct{}{} // never blocks: only this goroutine fills slots
 		n.task(func(ctx context.Context) {
 			defer func() { <-slots }()

@@ -22,7 +22,8 @@ const (
 // nearest first. It is resumed and verified; progress may be nil. It returns when the blob is stored, ctx ends, or every member
 // in reach failed.
 func (n *Network) FetchBlob(ctx context.Context, b record.Blob, hint []peer.ID, progress func(done, total int64)) error {
-	return n.blobs.Fetch(ctx, b, slices.Concat(hint, n.sources.of(b.CID)), progress)
+	first := slices.DeleteFunc(slices.Concat(hint, n.sources.of(b.CID)), func(p peer.ID) bool { return p == n.id })
+	return n.blobs.Fetch(ctx, b, first, progress)
 }
 
 // nearest are the members in reach by round trip, unmeasured ones last.
@@ -51,11 +52,7 @@ func (n *Network) mayRead(p peer.ID, id cid.Cid) error {
 	if err != nil {
 		return err
 	}
-	genesis, err := n.Genesis()
-	if err != nil {
-		return err
-	}
-	if id.Equals(genesis.Data.Targets.CID) && c.body.Role != record.RoleSuper {
+	if id.Equals(n.targets) && c.body.Role != record.RoleSuper {
 		return errors.New("targets of the public data are for super-peers only")
 	}
 	return nil

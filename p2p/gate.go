@@ -51,6 +51,15 @@ func (g *gate) disconnected(p peer.ID) (mutual bool) {
 	return a != nil && a.mutual
 }
 
+// evict forgets p, so that nothing of it is served any more, and tells whether there was anything to forget.
+func (g *gate) evict(p peer.ID) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	_, known := g.peers[p]
+	delete(g.peers, p)
+	return known
+}
+
 // prove admits p's streams; false if it has disconnected meanwhile.
 func (g *gate) prove(p peer.ID) bool {
 	g.mu.Lock()

@@ -18,7 +18,7 @@ import (
 const (
 	gossipOverhead = 4 << 10          // bytes around a record in an RPC: topic, author, signature, control messages
 	seenFor        = 10 * time.Minute // a message heard again within this time is not looked at
-	validators     = 64               // concurrent validations; each waits for a disk sync
+	validateQueue  = 1024             // messages that wait for validation; more are dropped, and come by sync
 )
 
 // topicOf names the federation's gossip topic. Only members ever hear it.
@@ -46,11 +46,14 @@ func startGossip(ctx context.Context, n *Network) (*gossip, error) {
 		pubsub.WithSubscriptionFilter(pubsub.WrapLimitSubscriptionFilter(pubsub.NewAllowlistSubscriptionFilter(name), 16)),
 		pubsub.WithPeerScore(params, thresholds),
 		pubsub.WithRawTracer(trace),
+		// One at a time and in order: accept is serial anyway, and a record must not overtake the certificate that it needs.
+		pubsub.WithValidateWorkers(1),
+		pubsub.WithValidateQueueSize(validateQueue),
 	)
 	if err != nil {
 		return nil, err
 	}
-	if err := ps.RegisterTopicValidator(name, n.validate, pubsub.WithValidatorConcurrency(validators)); err != nil {
+	if err := ps.RegisterTopicValidator(name, n.validate, pubsub.WithValidatorInline(true)); err != nil {
 		return nil, err
 	}
 	topic, err := ps.Join(name)

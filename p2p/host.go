@@ -2,16 +2,19 @@ package p2p
 
 import (
 	"fmt"
+	"net/netip"
 	"time"
 
 	"github.com/libp2p/go-libp2p"
+	"github.com/libp2p/go-libp2p/core/connmgr"
 	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/metrics"
 	rcmgr "github.com/libp2p/go-libp2p/p2p/host/resource-manager"
-	"github.com/libp2p/go-libp2p/p2p/net/connmgr"
+	connmanager "github.com/libp2p/go-libp2p/p2p/net/connmgr"
 	quic "github.com/libp2p/go-libp2p/p2p/transport/quic"
 	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
+	"github.com/libp2p/go-libp2p/x/rate"
 	ma "github.com/multiformats/go-multiaddr"
 )
 
@@ -22,24 +25,37 @@ const (
 	connsGrace     = time.Minute
 	hostMemory     = 256 << 20 // bytes the resource manager scales its limits to
 	hostFiles      = 512       // file descriptors, likewise
-	connsPerSubnet = 64        // from one IP address: a household or a lab behind one router
+	connsPerSubnet = 64        // at a time from one IP address: a household or a lab behind one router
+	connsPerSecond = 2         // new ones from one IP address, loopback excepted
+	connsBurst     = 128       // ... after a pause
+	memberTag      = "member"  // protects members' connections from trimming
 	agent          = "mlecs"   // told to every peer, before membership is proved: no version, no federation
 )
 
 // newHost opens a libp2p host that listens. The options name every transport, since libp2p's defaults include browser ones.
-func newHost(key crypto.PrivKey, listen, announce []ma.Multiaddr, meter metrics.Reporter) (host.Host, error) {
+func newHost(key crypto.PrivKey, listen, announce []ma.Multiaddr, meter metrics.Reporter, gater connmgr.ConnectionGater) (host.Host, error) {
 	limits := rcmgr.DefaultLimits
 	libp2p.SetDefaultServiceLimits(&limits)
 	subnets := func(bits int) []rcmgr.ConnLimitPerSubnet {
 		return []rcmgr.ConnLimitPerSubnet{{PrefixLength: bits, ConnCount: connsPerSubnet}}
 	}
+	rates := func(bits int) []rate.SubnetLimit {
+		return []rate.SubnetLimit{{PrefixLength: bits, Limit: rate.Limit{RPS: connsPerSecond, Burst: connsBurst}}}
+	}
 	manager, err := rcmgr.NewResourceManager(rcmgr.NewFixedLimiter(limits.Scale(hostMemory, hostFiles)),
 		rcmgr.WithLimitPerSubnet(subnets(32), subnets(64)),
+		rcmgr.WithConnRateLimiters(&rate.Limiter{
+			NetworkPrefixLimits: []rate.PrefixLimit{
+				{Prefix: netip.MustParsePrefix("127.0.0.0/8")},
+				{Prefix: netip.MustParsePrefix("::1/128")},
+			},
+			SubnetRateLimiter: rate.SubnetLimiter{IPv4SubnetLimits: rates(32), IPv6SubnetLimits: rates(64), GracePeriod: time.Minute},
+		}),
 		rcmgr.WithMetricsDisabled())
 	if err != nil {
 		return nil, fmt.Errorf("resource manager: %w", err)
 	}
-	conns, err := connmgr.NewConnManager(connsLow, connsHigh, connmgr.WithGracePeriod(connsGrace))
+	conns, err := connmanager.NewConnManager(connsLow, connsHigh, connmanager.WithGracePeriod(connsGrace))
 	if err != nil {
 		manager.Close()
 		return nil, fmt.Errorf("connection manager: %w", err)
@@ -53,6 +69,7 @@ func newHost(key crypto.PrivKey, listen, announce []ma.Multiaddr, meter metrics.
 		libp2p.DefaultMuxers,
 		libp2p.ResourceManager(manager),
 		libp2p.ConnectionManager(conns),
+		libp2p.ConnectionGater(gater),
 		libp2p.BandwidthReporter(meter),
 		libp2p.UserAgent(agent),
 		libp2p.DisableRelay(),

@@ -235,6 +235,20 @@ func (r *roster) add(s *record.Signed) error {
 	return nil
 }
 
+// supersedes tells whether s may be kept beside other, a record under the same sequence number. Of two certificates by one invite for different peers the one with the
+// lower CID stands, and only a node that has seen both can know, so it is kept, and the higher one is not. A peer may hold several.
+func (r *roster) supersedes(s, other *record.Signed) bool {
+	a, err := record.BodyAs[record.Certificate](s)
+	if err != nil || s.Author == r.founder {
+		return false
+	}
+	b, err := record.BodyAs[record.Certificate](other)
+	if err != nil {
+		return false
+	}
+	return a.Subject == b.Subject || bytes.Compare(s.CID.Bytes(), other.CID.Bytes()) < 0
+}
+
 // revoke takes a revocation by the founder; the certificate need not be known yet.
 func (r *roster) revoke(s *record.Signed) error {
 	if s.Author != r.founder {
@@ -272,6 +286,16 @@ func (r *roster) member(p peer.ID) (*certificate, error) {
 		return nil, err
 	}
 	return best, nil
+}
+
+// former tells whether p was a member and is none now. For a peer never heard of it is false.
+func (r *roster) former(p peer.ID) bool {
+	if _, err := r.member(p); err == nil {
+		return false
+	}
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return len(r.bySubject[p]) > 0
 }
 
 // members gives one certificate that stands for every member, in order of peer id.

@@ -39,11 +39,13 @@ type Network struct {
 	now        func() time.Time
 	federation cid.Cid
 	genesis    *record.Signed
+	targets    cid.Cid // of the public data; may be undefined
 	mdns       bool
 
 	roster   *roster
 	gate     *gate
 	host     host.Host
+	blocked  *blocklist
 	gated    *gatedHost
 	meter    *meter
 	contacts *contacts
@@ -63,7 +65,7 @@ type Network struct {
 
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
-	taskMu sync.Mutex
+	taskMu sync.Mutex     // orders the start of tasks and the end of ctx
 	tasks  sync.WaitGroup // goroutines that serve single peers
 }
 
@@ -84,6 +86,7 @@ func New(cfg Config, deps Deps) (*Network, error) {
 		meter:      newMeter(),
 		sources:    newSources(),
 		upkeep:     newUpkeep(),
+		blocked:    newBlocklist(),
 		feeds:      make(map[*feed]struct{}),
 	}
 	if n.log == nil {
@@ -98,7 +101,7 @@ func New(cfg Config, deps Deps) (*Network, error) {
 	if n.contacts, err = loadContacts(n.id, n.store, bootstrap, n.log, n.now); err != nil {
 		return nil, err
 	}
-	if n.host, err = newHost(deps.Key, listen, announce, n.meter); err != nil {
+	if n.host, err = newHost(deps.Key, listen, announce, n.meter, n.blocked); err != nil {
 		return nil, err
 	}
 	n.gate = newGate(n.now)
@@ -126,7 +129,11 @@ func (n *Network) enrol(proof []*record.Signed) error {
 	if err != nil {
 		return fmt.Errorf("read genesis of federation %s: %w", n.federation, err)
 	}
-	n.genesis = genesis
+	body, err := record.BodyAs[record.Federation](genesis)
+	if err != nil {
+		return fmt.Errorf("genesis of federation %s: %w", n.federation, err)
+	}
+	n.genesis, n.targets = genesis, body.Data.Targets.CID
 	if n.roster, err = newRoster(genesis, n.now); err != nil {
 		return err
 	}
@@ -190,9 +197,7 @@ func (n *Network) Serve(ctx context.Context) error {
 
 // Close ends everything at once and waits for it; needed only if Serve is never called. Later calls do nothing.
 func (n *Network) Close() error {
-	n.cancel()
-	n.taskMu.Lock() // no new tasks from here
-	n.taskMu.Unlock()
+	n.stopTasks()
 	err := n.host.Close()
 	n.tasks.Wait()
 	n.acceptMu.Lock()
@@ -226,6 +231,13 @@ func (n *Network) task(f func(ctx context.Context)) {
 	}
 }
 
+// stopTasks ends the context of all tasks; none begins after it.
+func (n *Network) stopTasks() {
+	n.taskMu.Lock()
+	defer n.taskMu.Unlock()
+	n.cancel()
+}
+
 // connected is called by libp2p before it accepts streams on c; it must not block.
 func (n *Network) connected(_ network.Network, c network.Conn) {
 	n.gate.connected(c.RemotePeer())
@@ -239,6 +251,7 @@ func (n *Network) disconnected(_ network.Network, c network.Conn) {
 	if n.host.Network().Connectedness(p) != network.NotConnected {
 		return
 	}
+	n.host.ConnManager().Unprotect(p, memberTag)
 	if n.gate.disconnected(p) {
 		n.log.Info("member disconnected", "peer", p)
 		n.contacts.lost()
@@ -250,6 +263,7 @@ func (n *Network) disconnected(_ network.Network, c network.Conn) {
 // welcome begins all exchange with a peer that has proved itself and accepted this node's proof.
 func (n *Network) welcome(p peer.ID) {
 	first := n.gate.open(p)
+	n.host.ConnManager().Protect(p, memberTag)
 	n.announce(p)
 	if !first {
 		return
@@ -263,6 +277,9 @@ func (n *Network) welcome(p peer.ID) {
 
 // refuse counts, logs and disconnects a peer that is no member.
 func (n *Network) refuse(p peer.ID, reason error) {
+	if !n.gate.evict(p) {
+		return // being refused already
+	}
 	n.refusedPeers.Add(1)
 	var addr ma.Multiaddr
 	if conns := n.host.Network().ConnsToPeer(p); len(conns) > 0 {

@@ -3,6 +3,7 @@ package p2p
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
@@ -12,7 +13,7 @@ import (
 
 const (
 	sweepEvery  = 250 * time.Millisecond
-	tendEvery   = 5 * time.Second
+	tendEvery   = 3 * time.Second
 	pingTimeout = 3 * time.Second
 )
 
@@ -67,7 +68,7 @@ func (n *Network) sweep() {
 }
 
 // tendLoop looks after the members connected: it keeps their addresses, measures round trips, and announces them to gossip again, which has an
-// effect only where gossip has given up on a peer after streams had failed several times.
+// effect only where gossip has given up on a peer after streams had failed several times. While members are missing, it asks for introductions.
 func (n *Network) tendLoop(ctx context.Context) error {
 	ticker := time.NewTicker(tendEvery)
 	defer ticker.Stop()
@@ -82,6 +83,20 @@ func (n *Network) tendLoop(ctx context.Context) error {
 			n.contacts.met(p, n.host.Peerstore().Addrs(p))
 			n.task(func(ctx context.Context) { n.measure(ctx, p) })
 		}
+		n.askAround(ctx)
+	}
+}
+
+// askAround says hello once more to one member, for the sake of the introductions in its answer: two nodes that joined at the same moment were
+// not introduced to each other.
+func (n *Network) askAround(ctx context.Context) {
+	reach := n.inReach()
+	if len(reach) == 0 || len(reach) >= wantMembers || len(n.roster.members()) <= len(reach)+1 {
+		return
+	}
+	p := reach[rand.IntN(len(reach))]
+	if err := n.exchangeHello(ctx, p); err != nil {
+		n.log.Debug("no introductions", "peer", p, "err", err)
 	}
 }
 

@@ -1,0 +1,240 @@
+package p2p
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ipfs/go-cid"
+	"github.com/libp2p/go-libp2p/core/crypto"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"pgregory.net/rapid"
+
+	"github.com/mlecs/mlecs/storage/record"
+)
+
+// day0 is when the sample federation begins; ends of certificates are given in days after it.
+var day0 = time.Unix(1_800_000_000, 0)
+
+func day(n int) time.Time { return day0.Add(time.Duration(n) * 24 * time.Hour) }
+
+// cast is the roster of a sample federation with the keys of everybody in it.
+type cast struct {
+	t       testing.TB
+	clock   *clock
+	roster  *roster
+	founder crypto.PrivKey
+}
+
+func newCast(t testing.TB) *cast {
+	t.Helper()
+	c := &cast{t: t, clock: &clock{day(1)}}
+	c.founder = c.key("founder")
+	genesis := c.sign(c.founder, cid.Undef, 1, day(0), &record.Federation{Name: "homes", Founder: c.id("founder")})
+	roster, err := newRoster(genesis, c.clock.now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.roster = roster
+	return c
+}
+
+func (c *cast) key(name string) crypto.PrivKey {
+	c.t.Helper()
+	seed := sha256.Sum256([]byte(name))
+	key, _, err := crypto.GenerateEd25519Key(bytes.NewReader(seed[:]))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return key
+}
+
+func (c *cast) id(name string) peer.ID {
+	c.t.Helper()
+	id, err := peer.IDFromPrivateKey(c.key(name))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return id
+}
+
+func (c *cast) sign(key crypto.PrivKey, federation cid.Cid, seq uint64, at time.Time, body any, parents ...cid.Cid) *record.Signed {
+	c.t.Helper()
+	var s *record.Signed
+	var err error
+	switch b := body.(type) {
+	case *record.Federation:
+		s, err = signBody(key, federation, seq, parents, at, b)
+	case *record.Certificate:
+		s, err = signBody(key, federation, seq, parents, at, b)
+	case *record.Revocation:
+		s, err = signBody(key, federation, seq, parents, at, b)
+	}
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return s
+}
+
+// member is a certificate by the founder.
+func (c *cast) member(name string, role record.Role, ends time.Time) *record.Signed {
+	return c.sign(c.founder, c.roster.federation, 2, day(0), &record.Certificate{Subject: c.id(name), Name: name, Role: role, Expires: ends.Unix()})
+}
+
+func (c *cast) invite(name string, ends time.Time) *record.Signed {
+	return c.sign(c.founder, c.roster.federation, 2, day(0), &record.Certificate{Subject: c.id(name), Role: record.RoleEdge, Invite: true, Expires: ends.Unix()})
+}
+
+// invited is a certificate by an invite.
+func (c *cast) invited(name string, invite string, parent *record.Signed, ends time.Time) *record.Signed {
+	return c.sign(c.key(invite), c.roster.federation, 1, day(0), &record.Certificate{Subject: c.id(name), Name: name, Role: record.RoleEdge, Expires: ends.Unix()}, parent.CID)
+}
+
+func (c *cast) revoke(s *record.Signed, at time.Time) {
+	c.t.Helper()
+	if err := c.roster.revoke(c.sign(c.founder, c.roster.federation, 9, at, &record.Revocation{Certificate: s.CID})); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+func (c *cast) add(all ...*record.Signed) {
+	c.t.Helper()
+	for _, s := range all {
+		if err := c.roster.add(s); err != nil {
+			c.t.Fatal(err)
+		}
+	}
+}
+
+func TestRosterKnowsMembersAsLongAsTheirCertificatesStand(t *testing.T) {
+	c := newCast(t)
+	invite := c.invite("invite", day(20))
+	c.add(c.member("cloud", record.RoleSuper, day(30)), invite, c.invited("edge", "invite", invite, day(10)))
+	names := func() string {
+		var all []string
+		for _, m := range c.roster.members() {
+			all = append(all, m.body.Name+":"+string(m.body.Role))
+		}
+		slices.Sort(all) // members come in order of their ids
+		return strings.Join(all, " ")
+	}
+	if got := names(); got != "cloud:super edge:edge" {
+		t.Errorf("members: %s", got)
+	}
+	if _, err := c.roster.member(c.id("invite")); err == nil {
+		t.Error("an invite is a member")
+	}
+	c.clock.at = day(10)
+	if got := names(); got != "cloud:super" {
+		t.Errorf("on the day the edge's certificate ends: %s", got)
+	}
+	c.add(c.member("edge", record.RoleEdge, day(25)))
+	if got := names(); got != "cloud:super edge:edge" {
+		t.Errorf("after the renewal: %s", got)
+	}
+	c.clock.at = day(40)
+	if got := names(); got != "" {
+		t.Errorf("after all have ended: %s", got)
+	}
+}
+
+func TestRevokedInviteEndsWhatCameFromIt(t *testing.T) {
+	c := newCast(t)
+	invite := c.invite("invite", day(20))
+	c.add(invite, c.invited("edge", "invite", invite, day(10)))
+	c.revoke(invite, day(1))
+	if _, err := c.roster.member(c.id("edge")); err == nil || err.Error() != "certificate revoked on "+day(1).UTC().Format(time.RFC3339) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestRevocationMayComeBeforeTheCertificate(t *testing.T) {
+	c := newCast(t)
+	cert := c.member("edge", record.RoleEdge, day(10))
+	c.revoke(cert, day(0))
+	c.add(cert)
+	if _, err := c.roster.member(c.id("edge")); err == nil {
+		t.Error("a member in spite of its revocation")
+	}
+	forged := c.sign(c.key("edge"), c.roster.federation, 1, day(0), &record.Revocation{Certificate: cert.CID})
+	if err := c.roster.revoke(forged); !isRefusal(err) {
+		t.Errorf("a revocation by a member: %v", err)
+	}
+}
+
+// What a member wrote while it was one stays acceptable: nodes that sync later must end with the same records.
+func TestAuthoriseLooksAtTheTimeOfWriting(t *testing.T) {
+	c := newCast(t)
+	revoked := c.member("revoked", record.RoleEdge, day(30))
+	c.add(c.member("edge", record.RoleEdge, day(10)), c.member("cloud", record.RoleSuper, day(30)), revoked)
+	c.revoke(revoked, day(5))
+	c.clock.at = day(20)
+	for _, x := range []struct {
+		name, author string
+		kind         record.Kind
+		written      time.Time
+		want         string // "" if allowed
+	}{
+		{"delta by an edge", "edge", record.KindDelta, day(9), ""},
+		{"delta by a super-peer", "cloud", record.KindDelta, day(9), ""},
+		{"aggregate by a super-peer", "cloud", record.KindAggregate, day(9), ""},
+		{"aggregate by an edge", "edge", record.KindAggregate, day(9), "role edge may not publish records of kind aggregate"},
+		{"a kind of the future", "edge", "vote", day(9), ""},
+		{"after the end", "edge", record.KindDelta, day(10), "after its author's certificate had expired"},
+		{"before the revocation", "revoked", record.KindDelta, day(4), ""},
+		{"after the revocation", "revoked", record.KindDelta, day(5), "after its author's certificate was revoked"},
+		{"nobody", "nobody", record.KindDelta, day(9), errUnknownAuthor.Error()},
+		{"the founder's key is no member", "founder", record.KindDelta, day(9), errUnknownAuthor.Error()},
+	} {
+		t.Run(x.name, func(t *testing.T) {
+			err := c.roster.authorise(c.id(x.author), x.kind, x.written)
+			if x.want == "" && err != nil || x.want != "" && (err == nil || !strings.Contains(err.Error(), x.want)) {
+				t.Errorf("got %v, want %q", err, x.want)
+			}
+		})
+	}
+}
+
+func TestCertificateOfAnUnknownInviteWaits(t *testing.T) {
+	c := newCast(t)
+	invite := c.invite("invite", day(20))
+	cert := c.invited("edge", "invite", invite, day(10))
+	if err := c.roster.check(cert); !errors.Is(err, errUnknownIssuer) {
+		t.Errorf("before the invite: %v", err)
+	}
+	c.add(invite, cert)
+	if _, err := c.roster.member(c.id("edge")); err != nil {
+		t.Errorf("after it: %v", err)
+	}
+}
+
+// However the certificates of one invite arrive, all nodes agree on the one member.
+func TestOneMemberAnInvite(t *testing.T) {
+	sample := newCast(t)
+	invite := sample.invite("invite", day(20))
+	var certs []*record.Signed
+	for _, name := range []string{"a", "b", "c", "d"} {
+		certs = append(certs, sample.invited(name, "invite", invite, day(10)))
+	}
+	winner := certs[0]
+	for _, s := range certs {
+		if bytes.Compare(s.CID.Bytes(), winner.CID.Bytes()) < 0 {
+			winner = s
+		}
+	}
+	rapid.Check(t, func(rt *rapid.T) {
+		c := newCast(t)
+		c.add(invite)
+		for _, s := range rapid.Permutation(certs).Draw(rt, "order") {
+			c.add(s)
+		}
+		members := c.roster.members()
+		if len(members) != 1 || members[0].signed.CID != winner.CID {
+			rt.Fatalf("members: %v", members)
+		}
+	})
+}
