@@ -41,6 +41,7 @@ func startGossip(ctx context.Context, n *Network) (*gossip, error) {
 		pubsub.WithMessageSignaturePolicy(pubsub.StrictSign),
 		pubsub.WithMaxMessageSize(record.MaxSize+gossipOverhead),
 		pubsub.WithMessageIdFn(messageID),
+		pubsub.WithFloodPublish(true), // own records go to all members in reach, also before a mesh has formed
 		pubsub.WithSeenMessagesTTL(seenFor),
 		pubsub.WithPeerFilter(func(p peer.ID, topic string) bool { return topic == name && n.gate.proved(p) }),
 		pubsub.WithSubscriptionFilter(pubsub.WrapLimitSubscriptionFilter(pubsub.NewAllowlistSubscriptionFilter(name), 16)),
