@@ -119,13 +119,7 @@ func (e *Edge) Round(ctx context.Context, round uint64, p Progress) (*Delta, err
 	if err != nil {
 		return nil, err
 	}
-	amt := e.cfg.objective()
-	amt.LM = 1
-	private, err := e.train(ctx, stage{
-		name: labelledStage, round: round, steps: e.cfg.AMTSteps, rows: e.private,
-		batch: func(rows []row) model.Batch { return labelled(e.modalities, rows) },
-		goal:  amt, shown: show(p, "amt", 0, e.cfg.AMTSteps),
-	})
+	private, err := e.tune(ctx, labelledStage, round, e.cfg.AMTSteps, p)
 	if err != nil {
 		return nil, err
 	}
@@ -138,6 +132,24 @@ func (e *Edge) Round(ctx context.Context, round uint64, p Progress) (*Delta, err
 		d.Metrics["ccl_soft"], d.Metrics["ccl_contrast"] = public.Soft, public.Contrast
 	}
 	return d, nil
+}
+
+// tune is AMT: training on private rows.
+func (e *Edge) tune(ctx context.Context, name string, round uint64, steps int, p Progress) (model.Loss, error) {
+	goal := e.cfg.objective()
+	goal.LM = 1
+	return e.train(ctx, stage{
+		name: name, round: round, steps: steps, rows: e.private,
+		batch: func(rows []row) model.Batch { return labelled(e.modalities, rows) },
+		goal:  goal, shown: show(p, "amt", 0, steps),
+	})
+}
+
+// Adapt is AMT alone, AMTSteps on private rows without a delta. An edge that has absorbed the last aggregate does it before it is
+// used: averaged parts and a connector that other nodes do not have must be fitted to each other. round is the aggregate's.
+func (e *Edge) Adapt(ctx context.Context, round uint64, p Progress) error {
+	_, err := e.tune(ctx, adaptStage, round, e.cfg.AMTSteps, p)
+	return err
 }
 
 // anchored is a batch of public rows with the super-peer's representations and answers.

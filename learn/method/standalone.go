@@ -9,8 +9,11 @@ import (
 	"github.com/mlecs/mlecs/learn/model"
 )
 
-// labelledStage names the training on a node's own labelled rows, in every method, so that methods that are compared see equal batches.
-const labelledStage = "amt"
+// Stages of training on a node's own labelled rows are named alike in every method, so that methods that are compared see equal batches.
+const (
+	labelledStage = "amt"
+	adaptStage    = "adapt"
+)
 
 // Standalone is the comparison: the same model, seeds and number of steps on its own rows, no exchange.
 type Standalone struct {
@@ -41,12 +44,21 @@ func NewStandalone(cfg Config, base *model.Base, modalities []model.Modality, ro
 
 // Round does one round's steps.
 func (s *Standalone) Round(ctx context.Context, round uint64, p Progress) error {
+	return s.tune(ctx, labelledStage, round, s.steps, p)
+}
+
+// Adapt does the steps that an edge does in its Adapt, to keep the budgets equal.
+func (s *Standalone) Adapt(ctx context.Context, round uint64, p Progress) error {
+	return s.tune(ctx, adaptStage, round, s.cfg.AMTSteps, p)
+}
+
+func (s *Standalone) tune(ctx context.Context, name string, round uint64, steps int, p Progress) error {
 	goal := s.cfg.objective()
 	goal.LM = 1
 	_, err := s.train(ctx, stage{
-		name: labelledStage, round: round, steps: s.steps, rows: s.rows,
+		name: name, round: round, steps: steps, rows: s.rows,
 		batch: func(rows []row) model.Batch { return labelled(s.modalities, rows) },
-		goal:  goal, shown: show(p, "baseline", 0, s.steps),
+		goal:  goal, shown: show(p, "baseline", 0, steps),
 	})
 	return err
 }
