@@ -96,7 +96,7 @@ func (n *Node) Run(ctx context.Context) (err error) {
 	defer cancel()
 	v := &runningView{node: n, started: time.Now()}
 	v.view = view{home: n.home, cfg: n.cfg, store: n.store, ledger: n.ledger, member: n.member, genesis: n.genesis}
-	n.log.Info("node runs", "name", n.cfg.Name, "peer", n.self, "role", n.member.Role, "federation", n.genesis.Name, "addrs", n.network.Addrs())
+	n.log.Info("node runs", "name", n.cfg.Name, "peer", n.self, "role", n.member.Role, "federation", n.genesis.Name)
 
 	sup := suture.New("node", suture.Spec{EventHook: n.event, Timeout: 5 * time.Second})
 	// Neither the host nor the socket can be opened twice: without them the node ends.

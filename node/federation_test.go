@@ -1,0 +1,194 @@
+package node
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/mlecs/mlecs/node/api"
+	"github.com/mlecs/mlecs/storage/record"
+)
+
+func isDone(s *api.Status) bool { return s.Done }
+
+// TestFederation: a super-peer and two edges of different modalities learn two rounds together, and every node knows the same history.
+func TestFederation(t *testing.T) {
+	c := newCluster(t, record.RoundPolicy{Rounds: 2, Quorum: 1, Min: 2, Deadline: 60_000})
+	c.nodes["super"].start()
+	both, one := c.join("both"), c.join("one", "sensor")
+	both.start()
+	one.start()
+	for _, m := range c.nodes {
+		m.until("is done", isDone)
+	}
+	var history []api.Round
+	for name, m := range c.nodes {
+		src := m.source()
+		rounds, err := src.Rounds(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if history == nil {
+			history = rounds
+		}
+		checkHistory(t, name, rounds, history)
+		for _, r := range rounds {
+			for _, in := range r.Inputs {
+				d, err := src.Delta(t.Context(), in.Delta)
+				if err != nil {
+					t.Errorf("%s: input of round %d: %v", name, r.Round, err)
+				} else if d.CID != in.Delta || d.Author != in.Author || !slices.Equal(d.Modalities, in.Modalities) {
+					t.Errorf("%s: delta %+v, the aggregate says %+v", name, d, in)
+				}
+			}
+		}
+		checkScores(t, name, src)
+	}
+	status := one.until("shows its modality", func(s *api.Status) bool { return slices.Equal(s.Modalities, []string{"sensor"}) })
+	if status.Role != "edge" || status.TrainRows != 8 || status.TestRows != 4 || status.PublicRows != 12 || status.ParamsTrainable == 0 || status.BytesReceived == 0 {
+		t.Errorf("status %+v", status)
+	}
+	for _, m := range c.nodes {
+		m.halt()
+	}
+	checkStopped(t, one, history)
+	checkSecretsAreKept(t, c)
+}
+
+func checkHistory(t *testing.T, name string, got, want []api.Round) {
+	t.Helper()
+	if len(got) != 3 || len(want) != 3 {
+		t.Fatalf("%s knows %d rounds, want 0, 1 and 2", name, len(got))
+	}
+	for i := range got {
+		if got[i].Aggregate != want[i].Aggregate || got[i].Round != uint64(i) {
+			t.Errorf("%s: round %d is %s, elsewhere %s", name, got[i].Round, got[i].Aggregate, want[i].Aggregate)
+		}
+		if n := len(got[i].Inputs); n != min(i, 1)*2 {
+			t.Errorf("%s: round %d has %d inputs", name, i, n)
+		}
+		total := 0.0
+		for _, in := range got[i].Inputs {
+			total += in.Weight
+		}
+		if i > 0 && (total < 0.999 || total > 1.001) {
+			t.Errorf("%s: weights of round %d sum to %v", name, i, total)
+		}
+	}
+}
+
+func checkScores(t *testing.T, name string, src api.Source) {
+	t.Helper()
+	s, err := src.Scores(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	rounds := func(list []api.RoundScore) (r []uint64) {
+		for _, s := range list {
+			r = append(r, s.Round)
+		}
+		return r
+	}
+	want := []uint64{0, 1, 2}
+	if s.TestRows != 4 || s.Constant == nil || !slices.Equal(rounds(s.Together), want) {
+		t.Errorf("%s: scores %+v", name, s)
+	}
+	if name != "super" && !slices.Equal(rounds(s.Standalone), want) {
+		t.Errorf("%s: standalone scores of rounds %v, want %v", name, rounds(s.Standalone), want)
+	}
+}
+
+// checkStopped: a stopped node's home tells what the running node told.
+func checkStopped(t *testing.T, m *member, history []api.Round) {
+	t.Helper()
+	src := m.source()
+	s, err := src.Status(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.Running || s.Phase != phaseStopped || !s.Done || s.Round != 2 || s.FedName != "tiny" || !slices.Equal(s.Modalities, []string{"sensor"}) {
+		t.Errorf("status of the stopped node %+v", s)
+	}
+	rounds, err := src.Rounds(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkHistory(t, "the stopped node", rounds, history)
+	checkScores(t, "the stopped node", src)
+	d, err := src.Delta(t.Context(), history[2].Inputs[0].Delta[:40])
+	if err != nil || d.CID != history[2].Inputs[0].Delta {
+		t.Errorf("delta by prefix: %+v, %v", d, err)
+	}
+	if _, err := src.Delta(t.Context(), "bafy"); err == nil || !strings.Contains(err.Error(), "ambiguous") {
+		t.Errorf("delta by a prefix of all: %v", err)
+	}
+	models, err := src.Models(t.Context())
+	if err != nil || len(models) != 2 || !models[0].Stored || models[0].Layers != 1 || models[1].Stored {
+		t.Errorf("models %+v (%v), want the edges' stored and the super-peers' not", models, err)
+	}
+	peers, err := src.Peers(t.Context())
+	if err != nil || len(peers) != 2 {
+		t.Errorf("peers %+v (%v), want the other two", peers, err)
+	}
+}
+
+// checkSecretsAreKept: key files are the owner's alone, and their content is in no log.
+func checkSecretsAreKept(t *testing.T, c *cluster) {
+	t.Helper()
+	for name, m := range c.nodes {
+		for _, file := range []string{identityFile, founderFile} {
+			path := m.home.path(file)
+			info, err := os.Stat(path)
+			if err != nil {
+				if file == identityFile || name == "super" {
+					t.Errorf("%s: %v", name, err)
+				}
+				continue
+			}
+			if info.Mode().Perm() != 0o600 {
+				t.Errorf("%s: %s has mode %o", name, file, info.Mode().Perm())
+			}
+			secret, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for other, o := range c.nodes {
+				if strings.Contains(o.logs.String(), strings.TrimSpace(string(secret))) {
+					t.Errorf("%s of %s is in the log of %s", file, name, other)
+				}
+			}
+		}
+	}
+}
+
+// TestRestart: an edge that is stopped in the middle of a round goes on when started again, and publishes one delta a round.
+func TestRestart(t *testing.T) {
+	c := newCluster(t, record.RoundPolicy{Rounds: 4, Quorum: 0.5, Min: 1, Deadline: 500})
+	c.nodes["super"].start()
+	steady, broken := c.join("steady"), c.join("broken", "image")
+	steady.start()
+	broken.start()
+	broken.until("trains round 2", func(s *api.Status) bool { return s.Round >= 1 && (s.Phase == "ccl" || s.Phase == "amt") || s.Round > 1 })
+	broken.halt()
+	broken.start()
+	for _, m := range c.nodes {
+		m.until("is done", isDone)
+	}
+	deltas, err := c.nodes["super"].source().Deltas(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := map[string]string{}
+	for _, d := range deltas {
+		key := fmt.Sprint(d.AuthorName, d.Round)
+		if other, ok := seen[key]; ok {
+			t.Errorf("%s published %s and %s for round %d", d.AuthorName, other, d.CID, d.Round)
+		}
+		seen[key] = d.CID
+	}
+	for _, m := range c.nodes {
+		m.halt()
+	}
+}
