@@ -27,8 +27,9 @@ import (
 const syncProtocol = "/mlecs/sync/1"
 
 const (
-	syncIdle          = time.Minute     // for one message or record
-	syncRecords       = 512             // records sent in one turn; what is left comes in another exchange
+	syncIdle          = time.Minute // for one message or record
+	syncRecords       = 512         // records sent in one turn; what is left comes in another exchange
+	syncLinger        = 5 * time.Second
 	syncServed        = 4               // exchanges at once that others began
 	syncDamaged       = 8               // records in one exchange that cannot be opened, before it is given up
 	refusedRemembered = 4096            // records
@@ -179,7 +180,6 @@ func (s *syncService) putDown(p peer.ID) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.served, p)
-	s.tasks.Done()
 }
 
 // serve is the listener's side.
@@ -189,10 +189,12 @@ func (s *syncService) serve(stream network.Stream) {
 		stream.Reset()
 		return
 	}
-	defer s.putDown(p)
+	defer s.tasks.Done()
 	defer resetOn(s.ctx, stream)()
 	x := newExchange(s, stream, p)
-	if err := x.listen(s.ctx); err != nil {
+	err := x.listen(s.ctx)
+	s.putDown(p) // before the stream ends: the peer may begin another exchange as soon as it sees that
+	if err != nil {
 		stream.Reset()
 		s.cfg.log.Debug("sync failed; another will follow", "peer", p, "err", err)
 		return

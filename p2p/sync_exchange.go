@@ -57,7 +57,19 @@ func (x *exchange) begin(ctx context.Context) error {
 	if err := x.sendRecords(); err != nil {
 		return err
 	}
-	return x.takeRecords(ctx)
+	if err := x.takeRecords(ctx); err != nil {
+		return err
+	}
+	x.awaitEnd()
+	return nil
+}
+
+// awaitEnd waits a little until the listener is ready for another exchange, which it tells by ending the stream.
+func (x *exchange) awaitEnd() {
+	x.stream.SetDeadline(time.Now().Add(syncLinger))
+	if x.stream.CloseWrite() == nil {
+		x.stream.Read(make([]byte, 1))
+	}
 }
 
 // listen is the other side.
