@@ -2,34 +2,38 @@ package model
 
 import "slices"
 
-// cacheSize is how many graphs of a kind a model keeps: each holds the activations of a whole batch.
-const cacheSize = 6
+// cacheBudget is how many float32 of activations the graphs of a kind may hold, as estimated: 512 MiB.
+const cacheBudget = 1 << 27
 
-// cache keeps the most recently used values.
+// cache keeps the most recently used graphs within the budget, and at least the last one.
 type cache[K comparable, V any] struct {
-	keys   []K // the most recently used last
-	values map[K]V
+	entries []cacheEntry[K, V] // the most recently used last
+	total   int
+}
+
+type cacheEntry[K comparable, V any] struct {
+	key   K
+	value V
+	cost  int
 }
 
 // get gives the value of key, making it if needed.
-func (c *cache[K, V]) get(key K, build func() (V, error)) (V, error) {
-	if v, ok := c.values[key]; ok {
-		at := slices.Index(c.keys, key)
-		c.keys = append(slices.Delete(c.keys, at, at+1), key)
-		return v, nil
+func (c *cache[K, V]) get(key K, cost int, build func() (V, error)) (V, error) {
+	at := slices.IndexFunc(c.entries, func(e cacheEntry[K, V]) bool { return e.key == key })
+	if at >= 0 {
+		e := c.entries[at]
+		c.entries = append(slices.Delete(c.entries, at, at+1), e)
+		return e.value, nil
+	}
+	for len(c.entries) > 0 && c.total+cost > cacheBudget {
+		c.total -= c.entries[0].cost
+		c.entries = slices.Delete(c.entries, 0, 1)
 	}
 	v, err := build()
 	if err != nil {
 		return v, err
 	}
-	if c.values == nil {
-		c.values = make(map[K]V)
-	}
-	if len(c.keys) == cacheSize {
-		delete(c.values, c.keys[0])
-		c.keys = slices.Delete(c.keys, 0, 1)
-	}
-	c.keys = append(c.keys, key)
-	c.values[key] = v
+	c.entries = append(c.entries, cacheEntry[K, V]{key, v, cost})
+	c.total += cost
 	return v, nil
 }

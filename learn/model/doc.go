@@ -9,7 +9,7 @@
 // Step trains; its graphs are built once per shape and kept, and all of them share the memory of the parameters. Fuse,
 // Generate and Answer run the same ops without gradients, and decode with a key-value cache. Components and SetComponent
 // hand out and take in the trainable parts by name; WriteState and ReadState keep everything that a restart needs.
-// Pretrain makes a Base from texts, WriteBase and ReadBase move it as one blob.
+// Pretrain makes a Base from texts; Base.Write and ReadBase move it as one blob.
 //
 // The package imports learn/adapter, learn/kernel and learn/op, and must never import learn/method, p2p or storage.
 package model

@@ -29,7 +29,7 @@ func (m *Model) newFuseGraph(rows int) (*fuseGraph, error) {
 // fuse runs the rows [from, to) of b; the results are valid until the next call.
 func (m *Model) fuse(b Batch, from, to int) (fused, prompts []float32, err error) {
 	rows := padRows(to - from)
-	g, err := m.fusions.get(rows, func() (*fuseGraph, error) { return m.newFuseGraph(rows) })
+	g, err := m.fusions.get(rows, m.cost(graphKey{rows: rows}), func() (*fuseGraph, error) { return m.newFuseGraph(rows) })
 	if err != nil {
 		return nil, nil, err
 	}

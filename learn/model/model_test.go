@@ -3,11 +3,9 @@ package model_test
 import (
 	"bytes"
 	"context"
-	"errors"
 	"math"
 	"math/rand/v2"
 	"runtime"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -254,102 +252,6 @@ func slice(b model.Batch, from, to int) model.Batch {
 	return out
 }
 
-func TestComponents(t *testing.T) {
-	base, s := tiny(t, 1), spec()
-	m := newModel(t, base, s)
-	var names []string
-	for _, c := range m.Components() {
-		names = append(names, c.Name)
-		if c.Signature == "" || len(c.Tensors) == 0 {
-			t.Errorf("component %s is empty", c.Name)
-		}
-	}
-	want := []string{"lora", "encoder/camera", "encoder/motion", "encoder/note", "connector/camera+motion+note"}
-	if !slices.Equal(names, want) {
-		t.Fatalf("components %v, want %v", names, want)
-	}
-	lora := m.Components()[0]
-	if name := "base_model.model.transformer.h.0.attn.c_attn.lora_A.weight"; lora.Tensors[0].Name != name {
-		t.Errorf("first tensor %s, want %s as PEFT names it", lora.Tensors[0].Name, name)
-	}
-
-	lora.Tensors[0].Data[0] = 42
-	if m.Components()[0].Tensors[0].Data[0] == 42 {
-		t.Error("Components hands out the model's own memory")
-	}
-	if err := m.SetComponent(lora); err != nil {
-		t.Fatal(err)
-	}
-	lora.Tensors[0].Data[0] = 43
-	if got := m.Components()[0].Tensors[0].Data[0]; got != 42 {
-		t.Errorf("value %v after SetComponent, want 42", got)
-	}
-
-	wrong := lora.Clone()
-	wrong.Tensors[1].Shape = []int{1, len(wrong.Tensors[1].Data)}
-	err := m.SetComponent(wrong)
-	if !errors.Is(err, adapter.ErrStructure) || !strings.Contains(err.Error(), wrong.Tensors[1].Name) {
-		t.Errorf("component of another shape: %v, want an error that names the tensor", err)
-	}
-	nan := lora.Clone()
-	nan.Tensors[0].Data[0] = float32(math.NaN())
-	if err := m.SetComponent(nan); err == nil {
-		t.Error("a component with NaN was taken in")
-	}
-	if err := m.SetComponent(adapter.Component{Name: "encoder/nose"}); !errors.Is(err, adapter.ErrStructure) {
-		t.Errorf("unknown component: %v", err)
-	}
-}
-
-// TestSameEncoderAtEveryNode: nodes of one seed begin with the same encoders whatever else they have, so that a first mean
-// makes sense.
-func TestSameEncoderAtEveryNode(t *testing.T) {
-	base, s := tiny(t, 1), spec()
-	all := newModel(t, base, s).Components()
-	s.Modalities = s.Modalities[1:2]
-	one := newModel(t, base, s).Components()
-	if !slices.Equal(all[2].Tensors[0].Data, one[1].Tensors[0].Data) || all[2].Signature != one[1].Signature {
-		t.Error("encoder/motion differs between a node with three modalities and a node with one")
-	}
-}
-
-func TestAnswerIsATeacher(t *testing.T) {
-	base, s := tiny(t, 60), spec()
-	m := newModel(t, base, s)
-	b := rows(base, s, 40) // more than are decoded at a time
-	answers, err := m.Answer(b, 6, 5)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ids, err := m.Generate(b, 6)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i, a := range answers {
-		end := len(a.IDs)
-		if a.IDs[end-1] == base.Tokenizer.End() {
-			end--
-		}
-		if !slices.Equal(a.IDs[:end], ids[i]) {
-			t.Fatalf("row %d: answer %v, generated %v", i, a.IDs, ids[i])
-		}
-		for j, top := range a.TopIDs {
-			if top[0] != a.IDs[j] || len(top) != 5 || !slices.IsSortedFunc(a.TopLog[j], func(x, y float32) int { return int(math.Copysign(1, float64(y-x))) }) {
-				t.Fatalf("row %d, token %d: id %d, top %v %v", i, j, a.IDs[j], top, a.TopLog[j])
-			}
-		}
-	}
-	// A model agrees with its own answers: what is left of the divergence is rounding.
-	b.Soft, b.Target = answers, nil
-	loss, err := m.Step(b, model.Objective{Soft: 1, LR: 0}, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !(math.Abs(loss.Soft) < 1e-5) {
-		t.Errorf("divergence %v from its own answers", loss.Soft)
-	}
-}
-
 func TestSoftTargetsTeach(t *testing.T) {
 	base, s := tiny(t, 30), spec()
 	teacher, student := newModel(t, base, s), newModel(t, base, s)
@@ -408,100 +310,5 @@ func TestContrastPullsTowardsTheAnchor(t *testing.T) {
 				}
 			}
 		}
-	}
-}
-
-func TestBadBatches(t *testing.T) {
-	base, s := tiny(t, 1), spec()
-	m := newModel(t, base, s)
-	for _, test := range []struct {
-		name   string
-		change func(b *model.Batch)
-		want   string
-	}{
-		{"no rows", func(b *model.Batch) { *b = model.Batch{} }, "no rows"},
-		{"row counts", func(b *model.Batch) { b.Text = b.Text[:2] }, "Text has 2 rows"},
-		{"input size", func(b *model.Batch) { b.Inputs["motion"][1] = make([]float32, 7) }, "row 1 of modality motion"},
-		{"unknown token", func(b *model.Batch) { b.Target[2] = []int{1 << 20} }, "target of row 2"},
-		{"negative token", func(b *model.Batch) { b.Text[0] = []int{-1} }, "text of row 0"},
-		{"ragged anchors", func(b *model.Batch) { b.Anchor[1] = b.Anchor[1][:3] }, "anchor of row 1"},
-		{"soft target twice", func(b *model.Batch) { b.Soft[1].TopIDs[0] = []int{4, 4} }, "soft target of row 1"},
-		{"soft target not a logarithm", func(b *model.Batch) { b.Soft[1].TopLog[0][0] = 3 }, "no log-probability"},
-		{"nothing to learn", func(b *model.Batch) { b.Target, b.Soft, b.Anchor = nil, nil, nil }, "no target"},
-		{"infinite input", func(b *model.Batch) { b.Inputs["motion"][1][0] = float32(math.Inf(1)) }, "nothing was changed"},
-		{"NaN anchor", func(b *model.Batch) { b.Anchor[1][0] = float32(math.NaN()) }, "nothing was changed"},
-	} {
-		b := rows(base, s, 4)
-		b.Soft = soft(b, 2)
-		test.change(&b)
-		before := state(t, m)
-		_, err := m.Step(b, everything(model.ContrastSimilarity), 0)
-		if err == nil || !strings.Contains(err.Error(), test.want) {
-			t.Errorf("%s: error %v, want one with %q", test.name, err, test.want)
-		}
-		if !bytes.Equal(state(t, m), before) {
-			t.Errorf("%s: the model changed", test.name)
-		}
-	}
-}
-
-func TestTextsLongerThanTheBase(t *testing.T) {
-	base, s := tiny(t, 1), spec()
-	m := newModel(t, base, s)
-	b := rows(base, s, 2)
-	b.Text[0] = slices.Repeat([]int{7}, 100)
-	b.Target[1] = slices.Repeat([]int{7}, 100)
-	if _, err := m.Step(b, model.Objective{LM: 1, LR: 1e-3}, 0); err != nil {
-		t.Error(err)
-	}
-	if _, err := m.Generate(b, 200); err != nil {
-		t.Error(err)
-	}
-}
-
-func TestFuse(t *testing.T) {
-	base, s := tiny(t, 1), spec()
-	m := newModel(t, base, s)
-	b := rows(base, s, 37)
-	all, err := m.Fuse(b)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(all) != 37 || len(all[0]) != s.Fused {
-		t.Fatalf("%d rows of %d values", len(all), len(all[0]))
-	}
-	for _, i := range []int{0, 20, 36} {
-		one, err := m.Fuse(slice(b, i, i+1))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !slices.Equal(one[0], all[i]) {
-			t.Errorf("row %d alone has another representation", i)
-		}
-	}
-}
-
-func TestPretrainLearns(t *testing.T) {
-	tok, err := model.TrainTokenizer(words, 300)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cfg := model.Config{Layers: 2, Dim: 32, Heads: 4, Vocab: tok.Size(), Positions: 48, Eps: 1e-5}
-	var losses []float64
-	opt := model.PretrainOptions{Steps: 120, Batch: 8, Seed: 1, Progress: func(_, _ int, loss float64) { losses = append(losses, loss) }}
-	if _, err := model.Pretrain(context.Background(), cfg, tok, words, opt); err != nil {
-		t.Fatal(err)
-	}
-	if last := losses[len(losses)-1]; len(losses) != 120 || !(last < losses[0]/3) {
-		t.Errorf("%d steps, loss from %v to %v", len(losses), losses[0], last)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	opt.Progress = func(step, _ int, _ float64) {
-		if step == 3 {
-			cancel()
-		}
-	}
-	if _, err := model.Pretrain(ctx, cfg, tok, words, opt); !errors.Is(err, context.Canceled) {
-		t.Errorf("cancelled after 3 steps: %v", err)
 	}
 }

@@ -77,7 +77,7 @@ func (m *Model) gradients(b Batch, o Objective, seed uint64) (Loss, *stepGraph, 
 		}
 		key.slots = padSteps(m.spec.Prompt+longest, m.base.Config.Positions) - m.spec.Prompt
 	}
-	g, err := m.graphs.get(key, func() (*stepGraph, error) { return m.newStepGraph(key) })
+	g, err := m.graphs.get(key, m.cost(key), func() (*stepGraph, error) { return m.newStepGraph(key) })
 	if err != nil {
 		return Loss{}, nil, err
 	}
@@ -92,6 +92,20 @@ func (m *Model) gradients(b Batch, o Objective, seed uint64) (Loss, *stepGraph, 
 		return Loss{}, nil, fmt.Errorf("the loss is %v: nothing was changed; check the inputs or lower the learning rate", loss.Total)
 	}
 	return loss, g, nil
+}
+
+// cost estimates the activations and gradients that a graph holds.
+func (m *Model) cost(key graphKey) int {
+	inputs, sequences := 0, 0
+	for _, mod := range m.spec.Modalities {
+		inputs += 8 * mod.Size()
+	}
+	for _, on := range []bool{key.lm, key.soft} {
+		if on {
+			sequences++
+		}
+	}
+	return key.rows * (inputs + 24*sequences*(m.spec.Prompt+key.slots)*m.base.Config.Dim*m.base.Config.Layers)
 }
 
 // sequence is what follows the soft prompts of a row.

@@ -106,6 +106,20 @@ func TestSimilarityComparesSimilarities(t *testing.T) {
 	near(t, "loss of a line", run(t, &op.Similarity{Rows: [][]int32{{0, 1, 2}}}, triangle, line)[0], want)
 }
 
+// TestSimilarityOfEqualVectors: a modality that is the same in every row says nothing, and must not pull.
+func TestSimilarityOfEqualVectors(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 1))
+	anchor := random(r, 1, 4, 3)
+	equal := leaf{shape: tensor.Shape{4, 2}, data: slices.Repeat([]float32{0.1, -0.7}, 4)}
+	f := &op.Similarity{Rows: [][]int32{{0, 1, 2, 3}}}
+	out := run(t, f, anchor, equal)
+	grads := [][]float32{nil, make([]float32, 8)}
+	f.Backward(grads, []float32{1}, [][]float32{anchor.data, equal.data}, out)
+	if !slices.Equal(grads[1], make([]float32, 8)) {
+		t.Errorf("gradient %v", grads[1])
+	}
+}
+
 func TestGramLabelsLeaveOutEqualRows(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 1))
 	anchor, v := random(r, 1, 3, 4), random(r, 1, 3, 4)

@@ -33,6 +33,9 @@ type Gram struct {
 // GramEps keeps the determinant of dependent vectors from vanishing.
 const GramEps = 1e-6
 
+// leastNorm bounds the norm that a vector is divided by.
+const leastNorm = 1e-12
+
 func (f *Gram) String() string { return "Gram volume loss" }
 
 // Shape implements Func.

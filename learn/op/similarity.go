@@ -112,7 +112,8 @@ type centred struct {
 	diff, grad []float64
 }
 
-const leastNorm = 1e-12
+// leastPart is the share of a vector that must be left after centring; less is taken for a batch of equal vectors.
+const leastPart = 1e-6
 
 func (c *centred) row(i int) []float64 { return c.unit[i*c.dim:][:c.dim] }
 
@@ -129,9 +130,17 @@ func (c *centred) set(x []float32, dim int, rows []int32) {
 			c.unit[i*dim+j] = float64(x[int(r)*dim+j]) - mean
 		}
 	}
-	for i := range n {
+	for i, r := range rows {
 		row := c.row(i)
-		c.norm[i] = max(math.Sqrt(dot64(row, row)), leastNorm)
+		c.norm[i] = math.Sqrt(dot64(row, row))
+		var whole float64
+		for _, v := range x[int(r)*dim:][:dim] {
+			whole += float64(v) * float64(v)
+		}
+		if c.norm[i] <= leastPart*math.Sqrt(whole) {
+			// What is left is rounding, and its direction means nothing: no similarity, and no gradient.
+			c.norm[i] = math.Inf(1)
+		}
 		for j := range row {
 			row[j] /= c.norm[i]
 		}

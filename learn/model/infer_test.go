@@ -1,0 +1,82 @@
+package model_test
+
+import (
+	"math"
+	"slices"
+	"testing"
+
+	"github.com/mlecs/mlecs/learn/model"
+)
+
+func TestAnswerIsATeacher(t *testing.T) {
+	base, s := tiny(t, 60), spec()
+	m := newModel(t, base, s)
+	b := rows(base, s, 40) // more than are decoded at a time
+	answers, err := m.Answer(b, 6, 5)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ids, err := m.Generate(b, 6)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, a := range answers {
+		end := len(a.IDs)
+		if a.IDs[end-1] == base.Tokenizer.End() {
+			end--
+		}
+		if !slices.Equal(a.IDs[:end], ids[i]) {
+			t.Fatalf("row %d: answer %v, generated %v", i, a.IDs, ids[i])
+		}
+		for j, top := range a.TopIDs {
+			if top[0] != a.IDs[j] || len(top) != 5 || !slices.IsSortedFunc(a.TopLog[j], func(x, y float32) int { return int(math.Copysign(1, float64(y-x))) }) {
+				t.Fatalf("row %d, token %d: id %d, top %v %v", i, j, a.IDs[j], top, a.TopLog[j])
+			}
+		}
+	}
+	// A model agrees with its own answers: what is left of the divergence is rounding.
+	b.Soft, b.Target = answers, nil
+	loss, err := m.Step(b, model.Objective{Soft: 1, LR: 0}, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !(math.Abs(loss.Soft) < 1e-5) {
+		t.Errorf("divergence %v from its own answers", loss.Soft)
+	}
+}
+
+func TestTextsLongerThanTheBase(t *testing.T) {
+	base, s := tiny(t, 1), spec()
+	m := newModel(t, base, s)
+	b := rows(base, s, 2)
+	b.Text[0] = slices.Repeat([]int{7}, 100)
+	b.Target[1] = slices.Repeat([]int{7}, 100)
+	if _, err := m.Step(b, model.Objective{LM: 1, LR: 1e-3}, 0); err != nil {
+		t.Error(err)
+	}
+	if _, err := m.Generate(b, 200); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestFuse(t *testing.T) {
+	base, s := tiny(t, 1), spec()
+	m := newModel(t, base, s)
+	b := rows(base, s, 37)
+	all, err := m.Fuse(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(all) != 37 || len(all[0]) != s.Fused {
+		t.Fatalf("%d rows of %d values", len(all), len(all[0]))
+	}
+	for _, i := range []int{0, 20, 36} {
+		one, err := m.Fuse(slice(b, i, i+1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(one[0], all[i]) {
+			t.Errorf("row %d alone has another representation", i)
+		}
+	}
+}
