@@ -31,6 +31,10 @@ var pretraining = map[record.Role]struct {
 	record.RoleSuper: {"super-large", model.Config{Layers: 4, Dim: 128, Heads: 4, Positions: 128, Eps: 1e-5}, 150},
 }
 
+// BaseConfig is the architecture of the base model that is pretrained for a role if none is given: the small one for edges, the large
+// one for super-peers. Vocab is the tokenizer's to say.
+func BaseConfig(role record.Role) model.Config { return pretraining[role].config }
+
 // makeBases stores the base models given, and pretrains those that are not on the targets of the public rows.
 func makeBases(ctx context.Context, store *storage.Store, rows []data.Row, s FederationSpec) (map[record.Role]record.Base, error) {
 	given := map[record.Role]*model.Base{}
