@@ -21,7 +21,7 @@ const (
 func (r *Report) Print(w io.Writer) {
 	fmt.Fprintf(w, "\n%s\n\n", r.headline())
 	t := table.NewWriter()
-	t.SetStyle(PlainStyle())
+	t.SetStyle(plainStyle())
 	t.AppendHeader(table.Row{"", "", "", "", "test", "Rouge-LSum", "Rouge-LSum", "Rouge-LSum", "exact match", "exact match", "exact match", "bytes", "bytes"},
 		table.RowConfig{AutoMerge: true, AutoMergeAlign: text.AlignLeft})
 	t.AppendHeader(table.Row{"node", "role", "domain", "modalities", "rows", labelConstant, labelStandalone, labelTogether, labelConstant, labelStandalone, labelTogether, "sent", "received"})
@@ -119,8 +119,8 @@ func score(v *float64) string {
 	return fmt.Sprintf("%.3f", *v)
 }
 
-// PlainStyle aligns columns by spaces, with a rule under the header and above the footer.
-func PlainStyle() table.Style {
+// plainStyle aligns columns by spaces, with a rule under the header and above the footer.
+func plainStyle() table.Style {
 	s := table.StyleLight
 	s.Options = table.Options{SeparateHeader: true, SeparateFooter: true}
 	s.Format.Header, s.Format.Footer = text.FormatDefault, text.FormatDefault

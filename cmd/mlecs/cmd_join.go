@@ -1,7 +1,11 @@
 package main
 
 import (
+	"bufio"
+	"errors"
 	"fmt"
+	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -19,7 +23,9 @@ func newJoinCommand() *cobra.Command {
 		Use:   "join TOKEN",
 		Short: "Become a member: prove the token, fetch genesis, public data and base model",
 		Long: `Joins the federation of a token that a member printed with "mlecs invite". Everything is fetched from members and verified by its CID.
-A join that was interrupted goes on when the same command is given again. Makes the home first if there is none.`,
+A join that was interrupted goes on when the same command is given again. Makes the home first if there is none.
+
+With - in place of TOKEN it is read from standard input, where the list of processes does not show it.`,
 		Example: `  mlecs join mlecs1... --data ~/kitchen-rows --name kitchen
   mlecs start`,
 		Args: oneArg("token"),
@@ -31,6 +37,12 @@ A join that was interrupted goes on when the same command is given again. Makes 
 }
 
 func runJoin(cmd *cobra.Command, o *joinOptions, token string) error {
+	if token == "-" {
+		var err error
+		if token, err = readToken(cmd.InOrStdin()); err != nil {
+			return err
+		}
+	}
 	h, err := o.openOrInit()
 	if err != nil {
 		return err
@@ -46,6 +58,20 @@ func runJoin(cmd *cobra.Command, o *joinOptions, token string) error {
 	}
 	fmt.Fprintf(cmd.OutOrStdout(), "Joined. Next: mlecs start --home %s\n", h.Dir)
 	return nil
+}
+
+// maxToken bounds what is read from standard input.
+const maxToken = 64 << 10
+
+func readToken(in io.Reader) (string, error) {
+	line, err := bufio.NewReader(io.LimitReader(in, maxToken)).ReadString('\n')
+	if err != nil && !errors.Is(err, io.EOF) {
+		return "", fmt.Errorf("read the token: %w", err)
+	}
+	if line = strings.TrimSpace(line); line == "" {
+		return "", usageError{errors.New("there is no token on standard input")}
+	}
+	return line, nil
 }
 
 // configure writes the settings that were given as flags to the home's config.

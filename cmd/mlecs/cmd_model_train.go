@@ -12,6 +12,7 @@ import (
 
 	"github.com/mlecs/mlecs/learn/data"
 	"github.com/mlecs/mlecs/learn/model"
+	"github.com/mlecs/mlecs/node"
 	"github.com/mlecs/mlecs/storage/record"
 )
 
@@ -25,10 +26,7 @@ type modelTrainOptions struct {
 }
 
 // sizes are the architectures that have a name.
-var sizes = map[string]model.Config{
-	"small": {Layers: 2, Dim: 64, Heads: 4, Positions: 128, Eps: 1e-5},
-	"large": {Layers: 4, Dim: 128, Heads: 4, Positions: 128, Eps: 1e-5},
-}
+var sizes = map[string]model.Config{"small": node.BaseConfig(record.RoleEdge), "large": node.BaseConfig(record.RoleSuper)}
 
 // Limits of what is read for pretraining and of a base model file.
 const (

@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/mlecs/mlecs/node"
+	"github.com/mlecs/mlecs/testnet"
 )
 
 type startOptions struct {
@@ -50,5 +51,7 @@ func runStart(cmd *cobra.Command, o *startOptions) error {
 	if err != nil {
 		return err
 	}
-	return n.Run(cmd.Context())
+	ctx, cancel := testnet.Leash(cmd.Context())
+	defer cancel()
+	return n.Run(ctx)
 }

@@ -39,11 +39,7 @@ func (f *homeFlags) dir() (string, error) {
 	case f.node == "" && f.out != "":
 		return "", usageError{errors.New("--out needs --node NAME")}
 	case f.node != "":
-		folder := f.out
-		if folder == "" {
-			folder = testnet.DefaultFolder()
-		}
-		t, err := testnet.OpenFolder(folder)
+		t, err := testnet.OpenFolder(testnetFolder(f.out))
 		if err != nil {
 			return "", err
 		}

@@ -32,6 +32,7 @@ func (e usageError) Unwrap() error { return e.error }
 func run(args []string, out, errOut io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	root := newRootCommand()
 	root.SetArgs(args)
 	root.SetOut(out)
@@ -39,6 +40,9 @@ func run(args []string, out, errOut io.Writer) int {
 	cmd, err := root.ExecuteContextC(ctx)
 	if err == nil {
 		return exitOK
+	}
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		err = errors.New("interrupted")
 	}
 	var usage usageError
 	if errors.As(err, &usage) {
@@ -49,9 +53,14 @@ func run(args []string, out, errOut io.Writer) int {
 	return exitFailure
 }
 
+// oneLine joins the lines of several errors.
+func oneLine(s string) string {
+	return strings.Join(strings.FieldsFunc(s, func(r rune) bool { return r == '\n' }), "; ")
+}
+
 // printError shows an error as one line, and the advice that comes with it as a second.
 func printError(w io.Writer, err error) {
-	text := err.Error()
+	text := oneLine(err.Error())
 	var advised *api.Error
 	if errors.As(err, &advised) && advised.Advice != "" {
 		text = strings.Replace(text, " ("+advised.Advice+")", "", 1)
@@ -82,7 +91,7 @@ Exit codes: 0 success, 1 failure, 2 wrong usage.`,
 	root.SetVersionTemplate("mlecs {{.Version}}\n")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.AddCommand(
-		newInitCommand(), newFederationCommand(), newInviteCommand(), newJoinCommand(), newStartCommand(),
+		newTestnetCommand(), newInitCommand(), newFederationCommand(), newInviteCommand(), newJoinCommand(), newStartCommand(),
 		newStatusCommand(), newPeersCommand(), newRoundsCommand(), newDeltasCommand(), newDeltaCommand(), newModelsCommand(),
 		newModelCommand(), newDataCommand(), newConfigCommand(), newVersionCommand(),
 	)
@@ -105,9 +114,18 @@ func noArgs(cmd *cobra.Command, args []string) error {
 		return nil
 	}
 	if cmd.HasSubCommands() {
-		return usageError{fmt.Errorf("%s has no command %q", cmd.CommandPath(), args[0])}
+		return usageError{suggest(cmd, args[0])}
 	}
 	return usageError{fmt.Errorf("%s takes no argument, got %q", cmd.CommandPath(), args[0])}
+}
+
+// suggest says that a command does not exist, and which one may be meant.
+func suggest(cmd *cobra.Command, name string) error {
+	cmd.SuggestionsMinimumDistance = 2
+	if near := cmd.SuggestionsFor(name); len(near) > 0 {
+		return fmt.Errorf("%s has no command %q: did you mean %q?", cmd.CommandPath(), name, near[0])
+	}
+	return fmt.Errorf("%s has no command %q", cmd.CommandPath(), name)
 }
 
 // oneArg wants exactly one argument, called what.

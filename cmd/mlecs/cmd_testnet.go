@@ -1,0 +1,69 @@
+package main
+
+import (
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/mlecs/mlecs/node/api"
+	"github.com/mlecs/mlecs/testnet"
+)
+
+func newTestnetCommand() *cobra.Command {
+	return newGroupCommand("testnet", "Run a federation of real nodes on this machine",
+		newTestnetRunCommand(), newTestnetUpCommand(), newTestnetPsCommand(), newTestnetDownCommand(), newTestnetLogsCommand())
+}
+
+// testnetFlags are those of `testnet run` and `testnet up`.
+type testnetFlags struct {
+	options testnet.Options
+	json    string
+}
+
+func (f *testnetFlags) flags(cmd *cobra.Command) {
+	f.options = testnet.Defaults()
+	o, fs := &f.options, cmd.Flags()
+	fs.IntVar(&o.Edges, "edges", o.Edges, "edge nodes")
+	fs.IntVar(&o.Supers, "supers", o.Supers, "super-peers")
+	fs.IntVar(&o.Rounds, "rounds", o.Rounds, "rounds of learning")
+	fs.StringVar(&o.Data, "data", "", "data set folder (default: one is generated)")
+	fs.Uint64Var(&o.Seed, "seed", o.Seed, "seed of data, partition and models")
+	outFlag(cmd, &o.Out)
+	fs.StringVar(&f.json, "json", "", "also write report.json to this file; - is standard output")
+	fs.BoolVar(&o.Keep, "keep", false, "keep data, base models and learner state, so that the nodes can be started again")
+}
+
+func outFlag(cmd *cobra.Command, out *string) {
+	cmd.Flags().StringVar(out, "out", "", "folder of the testnet (default \"testnet\" in the mlecs home)")
+}
+
+// prepare validates the options and opens the outputs. finish closes them.
+func (f *testnetFlags) prepare(cmd *cobra.Command) (finish func() error, err error) {
+	if err := f.options.Validate(); err != nil {
+		return nil, usageError{err}
+	}
+	text := cmd.OutOrStdout()
+	finish = func() error { return nil }
+	switch f.json {
+	case "":
+	case "-":
+		f.options.JSON, text = cmd.OutOrStdout(), cmd.ErrOrStderr()
+	default:
+		// Opened before the work begins, so that a path that cannot be written does not cost a run.
+		file, err := os.Create(f.json)
+		if err != nil {
+			return nil, api.Advise(fmt.Errorf("open the report's file: %w", err), "give a file that can be written with --json")
+		}
+		f.options.JSON, finish = file, file.Close
+	}
+	f.options.Text, f.options.Bars = text, isTerminal(text)
+	return finish, nil
+}
+
+func testnetFolder(out string) string {
+	if out == "" {
+		return testnet.DefaultFolder()
+	}
+	return out
+}
