@@ -142,10 +142,15 @@ func (b *baseline) serve(ctx context.Context, state baselineState) error {
 		if err := b.model.Round(ctx, round, progress); err != nil {
 			return fmt.Errorf("train the standalone model, round %d: %w", round, err)
 		}
+		if b.first > 0 && b.last(round) { // as an edge does
+			if err := b.model.Adapt(ctx, round, progress); err != nil {
+				return fmt.Errorf("adapt the standalone model, round %d: %w", round, err)
+			}
+		}
 		if err := b.scoreRound(ctx, round); err != nil {
 			return err
 		}
-		file, err := b.writeState("baseline", round, b.model.WriteState)
+		file, err := b.writeState("baseline", round, "trained", b.model.WriteState)
 		if err != nil {
 			return err
 		}

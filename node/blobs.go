@@ -29,8 +29,12 @@ const (
 	parallelFetches = 4
 )
 
-// errBadBlob says that a blob has the CID it should have, and content that it should not.
-var errBadBlob = errors.New("unusable content")
+var (
+	// errBadBlob says that a blob has the CID it should have, and content that it should not.
+	errBadBlob = errors.New("unusable content")
+	// errNotFetched says that no member in reach could serve a blob.
+	errNotFetched = errors.New("not fetched")
+)
 
 // putComponent stores c as a blob and gives what a record says of it.
 func putComponent(store *storage.Store, c adapter.Component) (record.Component, error) {
@@ -87,7 +91,7 @@ func (n *Node) fetchBlobs(ctx context.Context, blobs []record.Blob, author peer.
 		}
 		g.Go(func() error {
 			if err := n.network.FetchBlob(ctx, b, []peer.ID{author}, nil); err != nil {
-				return fmt.Errorf("fetch blob %s: %w", b.CID, err)
+				return fmt.Errorf("blob %s: %w: %w", b.CID, errNotFetched, err)
 			}
 			return nil
 		})

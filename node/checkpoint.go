@@ -13,13 +13,13 @@ import (
 // stateSuffix ends the files in models/ that hold learners' states.
 const stateSuffix = ".state"
 
-// writeState writes a learner's state after a round into models/, durably, and returns the file's name.
-func (n *Node) writeState(who string, round uint64, write func(io.Writer) error) (name string, err error) {
+// writeState writes a learner's state after a stage of a round into models/, durably, and returns the file's name.
+func (n *Node) writeState(who string, round uint64, stage string, write func(io.Writer) error) (name string, err error) {
 	dir := n.home.path(modelsDir)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return "", fmt.Errorf("store the state of round %d: %w", round, err)
 	}
-	name = fmt.Sprintf("%s-%09d%s", who, round, stateSuffix)
+	name = fmt.Sprintf("%s-%09d-%s%s", who, round, stage, stateSuffix)
 	err = writeFileFrom(filepath.Join(dir, name), write)
 	if err != nil {
 		return "", fmt.Errorf("store the state of round %d: %w", round, err)

@@ -26,6 +26,7 @@ type edgeState struct {
 	File  string `json:"file"`  // the model after it, in models/; empty before the first round
 	Start string `json:"start"` // aggregate that the round started from
 	Delta []byte `json:"delta"` // body of the round's delta record
+	Last  string `json:"last"`  // aggregate of the last round that File has absorbed and adapted to; empty before
 }
 
 // newEdge builds the edge and restores what an earlier run left.
@@ -65,7 +66,7 @@ func (e *edge) serve(ctx context.Context) error {
 	if err := e.publishPending(ctx); err != nil {
 		return err
 	}
-	var absorbed *aggregateEntry
+	absorbed := e.state.Last // CID of the aggregate that the model has taken over
 	for {
 		changed := e.ledger.next()
 		a := e.ledger.newest(e.unusable)
@@ -75,16 +76,24 @@ func (e *edge) serve(ctx context.Context) error {
 		case e.hasTrained(a.body.Round + 1):
 			// What was absorbed before is trained on already: wait for the next aggregate, whatever else this round brings.
 			e.live.enter(phaseWaiting)
-		case absorbed == nil || absorbed.cid != a.cid:
-			if err := e.absorb(ctx, a); err != nil {
+		case absorbed != a.cid.String():
+			e.live.enter(phaseAbsorbing)
+			agg, err := e.fetchAggregate(ctx, a, e.fits)
+			if err == nil {
+				err = e.absorb(ctx, a, agg)
+			}
+			if err != nil {
 				if err := e.retry(ctx, a, err, changed); err != nil {
 					return err
 				}
 				continue
 			}
-			absorbed = a
+			absorbed = a.cid.String()
 			continue // look again: absorbing takes time
 		case e.last(a.body.Round):
+			if err := e.score(ctx, a.body.Round, e.model.Evaluate); err != nil { // a kill may have come between adapting and scoring
+				return err
+			}
 			if err := e.finish(a.body.Round); err != nil {
 				return err
 			}
@@ -105,23 +114,40 @@ func (e *edge) hasTrained(round uint64) bool {
 	return e.state.Round >= round || e.ledger.own(e.self, round) != nil
 }
 
-// absorb fetches what fits this edge from a, takes it over, and scores the model.
-func (e *edge) absorb(ctx context.Context, a *aggregateEntry) error {
+// absorb takes an aggregate over and scores the model.
+func (e *edge) absorb(ctx context.Context, a *aggregateEntry, agg *method.Aggregate) error {
 	defer e.busy()()
-	e.live.enter(phaseAbsorbing)
-	agg, err := e.fetchAggregate(ctx, a, e.fits)
-	if err != nil {
-		return err
-	}
 	if err := e.model.Absorb(agg); err != nil {
 		return fmt.Errorf("absorb: %w: %w", errBadBlob, err)
 	}
 	e.live.fail(nil)
 	e.log.Info("absorbed", "round", a.body.Round, "aggregate", a.cid, "components", len(agg.Components), "inputs", len(a.body.Inputs))
+	if e.last(a.body.Round) {
+		if err := e.adapt(ctx, a); err != nil {
+			return err
+		}
+	}
 	if a.body.Round == 0 {
 		return nil
 	}
 	return e.score(ctx, a.body.Round, e.model.Evaluate)
+}
+
+// adapt fits the model to the last aggregate, and keeps it: nothing is trained after it.
+func (e *edge) adapt(ctx context.Context, a *aggregateEntry) error {
+	if err := e.model.Adapt(ctx, a.body.Round, e.live.progress); err != nil {
+		return fmt.Errorf("adapt to round %d: %w", a.body.Round, err)
+	}
+	file, err := e.writeState("edge", a.body.Round, "adapted", e.model.WriteState)
+	if err != nil {
+		return err
+	}
+	e.state.File, e.state.Last = file, a.cid.String()
+	if err := putJSON(e.store, keyEdge, e.state); err != nil {
+		return err
+	}
+	e.dropStates("edge", file)
+	return nil
 }
 
 // fits tells whether a component may be one of this edge's, by its name; the model compares signatures.
@@ -160,7 +186,7 @@ func (e *edge) train(ctx context.Context, a *aggregateEntry) error {
 	if err != nil {
 		return fmt.Errorf("delta of round %d: %w", round, err)
 	}
-	file, err := e.writeState("edge", round, e.model.WriteState)
+	file, err := e.writeState("edge", round, "trained", e.model.WriteState)
 	if err != nil {
 		return err
 	}

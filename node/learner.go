@@ -120,8 +120,8 @@ func (l *learner) pause(ctx context.Context, changed <-chan struct{}) bool {
 	return true
 }
 
-// retry tells of an aggregate that could not be taken over. An unreachable one is tried again after a moment (nil). An unusable one is
-// marked, and the service starts again from what is stored: the model may be half changed.
+// retry tells of an aggregate that could not be taken over. One that is not in reach is tried again after a moment (nil). After any other
+// error the model may be half changed: the service starts again from what is stored, and passes over an aggregate of unusable content.
 func (l *learner) retry(ctx context.Context, a *aggregateEntry, err error, changed <-chan struct{}) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
@@ -130,10 +130,12 @@ func (l *learner) retry(ctx context.Context, a *aggregateEntry, err error, chang
 	if errors.Is(err, errBadBlob) {
 		l.live.rejectBlob()
 		l.unusable[a.cid] = true
+	}
+	if !errors.Is(err, errNotFetched) {
 		return err
 	}
 	l.live.fail(err)
-	l.log.Warn("not taken over", "err", err)
+	l.log.Warn("aggregate not in reach", "err", err)
 	if !l.pause(ctx, changed) {
 		return ctx.Err()
 	}
