@@ -9,8 +9,6 @@ import (
 	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/peer"
 	ma "github.com/multiformats/go-multiaddr"
-
-	"github.com/mlecs/mlecs/storage"
 )
 
 func newID(t *testing.T) peer.ID {
@@ -36,7 +34,7 @@ func (c *clock) now() time.Time { return c.at }
 func nobody(peer.ID) bool { return false }
 
 func TestContactsWaitLongerAfterEveryFailure(t *testing.T) {
-	store := openTestStore(t)
+	store := openStore(t)
 	clock := &clock{time.Unix(1_700_000_000, 0)}
 	p := newID(t)
 	c, err := loadContacts(newID(t), store, []peer.AddrInfo{{ID: p, Addrs: addrs("/ip4/192.0.2.1/tcp/1")}}, slog.New(slog.DiscardHandler), clock.now)
@@ -70,7 +68,7 @@ func TestContactsWaitLongerAfterEveryFailure(t *testing.T) {
 }
 
 func TestContactsSurviveARestart(t *testing.T) {
-	store := openTestStore(t)
+	store := openStore(t)
 	clock := &clock{time.Unix(1_700_000_000, 0)}
 	self, bootstrap, friend, heard := newID(t), newID(t), newID(t), newID(t)
 	log := slog.New(slog.DiscardHandler)
@@ -109,7 +107,7 @@ func TestContactsSurviveARestart(t *testing.T) {
 }
 
 func TestContactsAreBounded(t *testing.T) {
-	c, err := loadContacts(newID(t), openTestStore(t), nil, slog.New(slog.DiscardHandler), time.Now)
+	c, err := loadContacts(newID(t), openStore(t), nil, slog.New(slog.DiscardHandler), time.Now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -119,14 +117,4 @@ func TestContactsAreBounded(t *testing.T) {
 	if got := c.take(2*maxContacts, nobody); len(got) != maxContacts {
 		t.Errorf("%d contacts kept, want %d", len(got), maxContacts)
 	}
-}
-
-func openTestStore(t *testing.T) *storage.Store {
-	t.Helper()
-	s, err := storage.Open(t.TempDir(), storage.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { s.Close() })
-	return s
 }

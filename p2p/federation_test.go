@@ -67,11 +67,16 @@ type federation struct {
 	id      cid.Cid
 }
 
-func found(t testing.TB, name string) *federation {
+// found makes a federation; change may fill in its genesis.
+func found(t testing.TB, name string, change ...func(*record.Federation, *storage.Store)) *federation {
 	t.Helper()
 	key := keyOf(t, "founder of "+name)
 	f := &federation{t: t, key: key, store: openStore(t, t.TempDir())}
-	f.genesis = sign(t, key, cid.Undef, 1, &record.Federation{Name: name, Founder: idOf(t, key)})
+	body := &record.Federation{Name: name, Founder: idOf(t, key)}
+	for _, c := range change {
+		c(body, f.store)
+	}
+	f.genesis = sign(t, key, cid.Undef, 1, body)
 	f.id = f.genesis.CID
 	must[bool](t)(f.store.PutRecord(f.genesis))
 	return f

@@ -13,7 +13,7 @@ import (
 	"github.com/libp2p/go-libp2p/p2p/host/eventbus"
 )
 
-// gatedHost is the host as GossipSub sees it: a world of members. GossipSub greets every identified peer with its list of
+// gatedHost is the host as GossipSub, blob transfer and sync see it: a world of members. GossipSub greets every identified peer with its list of
 // topics, so filters on topics come too late; here a stranger does not exist. Peers are announced on an event bus of its own once their
 // membership is proved both ways, and streams of all others are reset.
 type gatedHost struct {
@@ -52,16 +52,16 @@ func (h *gatedHost) SetStreamHandlerMatch(id protocol.ID, match func(protocol.ID
 
 func (h *gatedHost) Connect(ctx context.Context, info peer.AddrInfo) error {
 	if !h.gate.mutual(info.ID) {
-		return fmt.Errorf("gossip to %s: not a proved member", info.ID)
+		return fmt.Errorf("connect %s: not a proved member", info.ID)
 	}
 	return nil
 }
 
 func (h *gatedHost) NewStream(ctx context.Context, p peer.ID, ids ...protocol.ID) (network.Stream, error) {
 	if !h.gate.mutual(p) {
-		return nil, fmt.Errorf("gossip to %s: not a proved member", p)
+		return nil, fmt.Errorf("open %v stream to %s: not a proved member", ids, p)
 	}
-	return h.Host.NewStream(network.WithNoDial(ctx, "gossip"), p, ids...)
+	return h.Host.NewStream(network.WithNoDial(ctx, "members only"), p, ids...)
 }
 
 // gatedNetwork hides the connections of strangers.

@@ -250,6 +250,7 @@ func TestRevocationCutsLiveConnections(t *testing.T) {
 }
 
 func TestCertificateThatExpiresCutsLiveConnections(t *testing.T) {
+	t.Parallel() // it mostly waits
 	f := found(t, "homes")
 	super := f.start("super", record.RoleSuper)
 	edge := f.prepare("edge", record.RoleEdge, super)

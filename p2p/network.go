@@ -110,10 +110,10 @@ func New(cfg Config, deps Deps) (*Network, error) {
 		return nil, err
 	}
 	n.blobs = newBlobService(blobConfig{
-		host: n.host, store: n.store, allow: n.mayRead, members: n.nearest, reject: n.badBlob, log: n.log,
+		host: n.gated, store: n.store, allow: n.mayRead, members: n.nearest, reject: n.badBlob, log: n.log,
 	})
 	n.sync = newSyncService(syncConfig{
-		host: n.host, store: n.store, member: n.gate.proved, accept: n.acceptSynced, damaged: n.damagedRecord, log: n.log,
+		host: n.gated, store: n.store, member: n.gate.proved, accept: n.acceptSynced, damaged: n.damagedRecord, log: n.log,
 	})
 	n.ctx, n.cancel = context.WithCancel(context.Background())
 	n.host.Network().Notify(&network.NotifyBundle{ConnectedF: n.connected, DisconnectedF: n.disconnected})

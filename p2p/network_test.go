@@ -1,9 +1,16 @@
 package p2p_test
 
 import (
+	"bytes"
 	"context"
+	"errors"
+	"os"
 	"testing"
 
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/mlecs/mlecs/p2p"
+	"github.com/mlecs/mlecs/storage"
 	"github.com/mlecs/mlecs/storage/record"
 )
 
@@ -66,6 +73,112 @@ func TestRestartedNodeReturnsWithoutBootstrap(t *testing.T) {
 	b.awaitRecord(missed)
 	again := b.publish(1)
 	a.awaitRecord(again)
+}
+
+func TestPartitionHeals(t *testing.T) {
+	f := found(t, "homes")
+	a := f.start("a", record.RoleSuper)
+	b := f.start("b", record.RoleEdge, a)
+	c := f.start("c", record.RoleSuper, a)
+	d := f.start("d", record.RoleEdge, a)
+	here, there := []*node{a, b}, []*node{c, d}
+	for _, n := range here {
+		n.awaitConnected(there...)
+	}
+	across := func(do func(n, other *node)) {
+		for _, n := range here {
+			for _, other := range there {
+				do(n, other)
+				do(other, n)
+			}
+		}
+	}
+	across(func(n, other *node) { n.Block(other.ID()) })
+	across(func(n, other *node) {
+		eventually(t, n.name+" and "+other.name+" apart", func() bool { return !n.connected(other) })
+	})
+	var records []*record.Signed
+	for round := range uint64(3) {
+		for _, n := range []*node{a, b, c, d} {
+			records = append(records, n.publish(round))
+		}
+	}
+	for i, r := range records {
+		[]*node{b, a, d, c}[i%4].awaitRecord(r) // within each half they go around
+	}
+	across(func(n, other *node) {
+		if n.has(records[len(records)-1]) && n.has(records[0]) {
+			t.Errorf("%s has records of both halves: there was no partition", n.name)
+		}
+	})
+	across(func(n, other *node) { n.Unblock(other.ID()) })
+	for _, n := range []*node{a, b, c, d} {
+		for _, r := range records {
+			n.awaitRecord(r)
+		}
+		eventually(t, n.name+"'s subscriber has all records", func() bool { return len(n.received(record.KindDelta)) == len(records) })
+		if refused := n.Traffic().RejectedRecords; refused != 0 {
+			t.Errorf("%s rejected %d records", n.name, refused)
+		}
+	}
+}
+
+// The wire carries a record's bytes; tensors are fetched, from whoever forwarded the record if possible.
+func TestBlobIsFetchedElsewhereIfAPeerServesOtherBytes(t *testing.T) {
+	f := found(t, "homes")
+	author := f.start("author", record.RoleEdge)
+	holder := f.start("holder", record.RoleEdge, author)
+	wanter := f.start("wanter", record.RoleSuper, author)
+	wanter.awaitConnected(author, holder)
+	holder.awaitConnected(author)
+	tensor := bytes.Repeat([]byte("tensor"), 1<<16)
+	blob := must[record.Blob](t)(author.store.PutBlobBytes(tensor))
+	r := author.delta(1, blob)
+	if err := author.Publish(t.Context(), r); err != nil {
+		t.Fatal(err)
+	}
+	wanter.awaitRecord(r)
+	if err := holder.FetchBlob(t.Context(), blob, nil, nil); err != nil {
+		t.Fatal(err)
+	}
+	path := holder.store.BlobPath(blob.CID)
+	if err := os.Chmod(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, bytes.Repeat([]byte("tenser"), 1<<16), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var seen int64
+	if err := wanter.FetchBlob(t.Context(), blob, []peer.ID{holder.ID()}, func(done, total int64) { seen = done }); err != nil {
+		t.Fatal(err)
+	}
+	if got := must[[]byte](t)(wanter.store.ReadBlob(blob.CID, 1<<30)); !bytes.Equal(got, tensor) || seen != blob.Bytes {
+		t.Errorf("got %d bytes, progress said %d", len(got), seen)
+	}
+	if n := wanter.Traffic().RejectedBlobs; n != 1 {
+		t.Errorf("%d rejected blobs counted, want 1", n)
+	}
+	if _, logged := wanter.log.line("level=WARN", "blob rejected", holder.ID().String()); !logged {
+		t.Error("the peer that served other bytes is not named in the log")
+	}
+}
+
+func TestTargetsArePublicToSuperPeersOnly(t *testing.T) {
+	f := found(t, "homes", func(g *record.Federation, s *storage.Store) {
+		g.Data.Targets = must[record.Blob](t)(s.PutBlobBytes([]byte(`{"id":"1","target":"fall"}`)))
+	})
+	targets := must[*record.Federation](t)(record.BodyAs[record.Federation](f.genesis)).Data.Targets
+	first := f.start("first", record.RoleSuper)
+	must[record.Blob](t)(first.store.PutBlobBytes(must[[]byte](t)(f.store.ReadBlob(targets.CID, 1<<20))))
+	second, edge := f.start("second", record.RoleSuper, first), f.start("edge", record.RoleEdge, first)
+	second.awaitConnected(first)
+	edge.awaitConnected(first, second)
+	if err := second.FetchBlob(t.Context(), targets, nil, nil); err != nil {
+		t.Errorf("a super-peer: %v", err)
+	}
+	if err := edge.FetchBlob(t.Context(), targets, nil, nil); !errors.Is(err, p2p.ErrUnavailable) {
+		t.Errorf("an edge: %v", err)
+	}
 }
 
 func TestPublishRefusesWhatMembersWouldReject(t *testing.T) {
