@@ -2,7 +2,6 @@ package p2p
 
 import (
 	"crypto/rand"
-	"errors"
 	"fmt"
 	"time"
 
@@ -17,11 +16,8 @@ import (
 // NewInvite signs an invite certificate with the founder key, stores it, and returns its token, good for one node with that role. The
 // membership ends when the invite does, at expires. bootstrap are addresses with /p2p/ID that the new node can dial.
 func NewInvite(store *storage.Store, founder crypto.PrivKey, federation cid.Cid, role record.Role, expires time.Time, bootstrap []string) (Token, error) {
-	if len(bootstrap) == 0 {
-		return Token{}, errors.New("invite: give at least one bootstrap address, or start the node first so that its own are known")
-	}
-	if _, err := parsePeers("bootstrap", bootstrap); err != nil {
-		return Token{}, fmt.Errorf("invite: %w", err)
+	if err := checkBootstrap(bootstrap); err != nil {
+		return Token{}, fmt.Errorf("invite: %w; a node that runs prints its own addresses with `mlecs status`", err)
 	}
 	key, _, err := crypto.GenerateEd25519Key(rand.Reader)
 	if err != nil {

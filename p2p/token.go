@@ -31,8 +31,9 @@ var ErrToken = errors.New("not a valid invite token")
 
 const (
 	tokenPrefix  = "mlecs1"
-	maxTokenText = 16 << 10 // characters
-	checksumSize = 4        // bytes
+	maxTokenText = 8 << 10 // characters; reading base58 takes time that grows with the square
+	maxBootstrap = 16      // addresses in a token
+	checksumSize = 4       // bytes
 )
 
 // tokenPayload is what the text holds, in DAG-CBOR and followed by the first bytes of its SHA-256; the federation is in the certificate.
@@ -155,11 +156,16 @@ func (t Token) invite() (*record.Signed, error) {
 	if !body.Invite || body.Subject != id {
 		return nil, errors.New("its certificate is not an invite for its key")
 	}
-	if _, err := parsePeers("bootstrap", t.Bootstrap); err != nil {
+	if err := checkBootstrap(t.Bootstrap); err != nil {
 		return nil, err
 	}
-	if len(t.Bootstrap) == 0 {
-		return nil, errors.New("it names no bootstrap address")
-	}
 	return s, nil
+}
+
+func checkBootstrap(addrs []string) error {
+	if len(addrs) == 0 || len(addrs) > maxBootstrap {
+		return fmt.Errorf("%d bootstrap addresses, want 1 to %d", len(addrs), maxBootstrap)
+	}
+	_, err := parsePeers("bootstrap", addrs)
+	return err
 }
