@@ -37,7 +37,7 @@ type Node struct {
 	genesis *genesis
 	ledger  *ledger
 	network *p2p.Network
-	stop    context.CancelFunc
+	stop    context.CancelCauseFunc
 
 	live         *live
 	gate         *gate
@@ -77,8 +77,8 @@ func (n *Node) Run(ctx context.Context) (err error) {
 	if n.cfg.Threads > 0 {
 		runtime.GOMAXPROCS(n.cfg.Threads)
 	}
-	ctx, n.stop = context.WithCancel(ctx)
-	defer n.stop()
+	ctx, n.stop = context.WithCancelCause(ctx)
+	defer n.stop(nil)
 	if n.store, err = openStore(n.home.Dir); err != nil {
 		return err
 	}
@@ -109,7 +109,7 @@ func (n *Node) Run(ctx context.Context) (err error) {
 		return fatal
 	}
 	if ctx.Err() != nil {
-		n.log.Info("node stopped")
+		n.log.Info("node stopped", "reason", context.Cause(ctx))
 		return nil
 	}
 	return err

@@ -85,10 +85,10 @@ func (p *provision) fetch(ctx context.Context, n need) error {
 	last, reached := time.Now(), int64(0)
 	for wait := retrySoon; ; wait = min(2*wait, retryEvery) {
 		err := p.network.FetchBlob(ctx, n.blob, nil, func(done, total int64) {
-			if done > reached {
+			if done > reached { // a new try begins from what is here
 				last, reached = time.Now(), done
+				p.progress(n.what, done, total)
 			}
-			p.progress(n.what, done, total)
 		})
 		if err == nil {
 			p.progress(n.what, n.blob.Bytes, n.blob.Bytes)

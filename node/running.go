@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -92,8 +93,11 @@ func (v *runningView) Invite(ctx context.Context, r api.InviteRequest) (*api.Inv
 	return &api.InviteReply{Token: t.String()}, nil
 }
 
+// errAsked is why a node stops that was asked to.
+var errAsked = errors.New("asked over the control API")
+
 // Stop begins a clean stop.
-func (v *runningView) Stop() { v.node.stop() }
+func (v *runningView) Stop() { v.node.stop(errAsked) }
 
 // diskMeter adds up a home's files, now and then: status is asked for often, and a home has many files.
 type diskMeter struct {
