@@ -2,18 +2,12 @@ package testnet
 
 import (
 	"context"
-	"crypto/sha256"
-	"errors"
 	"fmt"
-	"io"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/ipfs/go-cid"
-	"github.com/multiformats/go-multihash"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/mlecs/mlecs/learn/data"
@@ -23,16 +17,6 @@ import (
 	"github.com/mlecs/mlecs/p2p"
 	"github.com/mlecs/mlecs/storage/record"
 )
-
-// Testnet is a running testnet.
-type Testnet struct {
-	opt     Options
-	folder  *Folder
-	set     *data.Set
-	nodes   []Node // super-peers first, in the folder's order
-	show    display
-	started time.Time
-}
 
 // inviteTime is how long a testnet's invites, and the memberships that come from them, last.
 const inviteTime = 30 * 24 * time.Hour
@@ -215,41 +199,4 @@ func shorten(domain string) string {
 		}
 	}
 	return count(len(names), "domain")
-}
-
-// Fingerprint is the CID of a data set: that of a manifest with the SHA-256 and path of metadata.jsonl and of every file that its rows
-// name, in order of path. Equal content has an equal fingerprint wherever it lies.
-func Fingerprint(set *data.Set) (string, error) {
-	paths := map[string]bool{data.MetadataFile: true}
-	for _, r := range set.Rows {
-		for _, p := range r.Files {
-			paths[p] = true
-		}
-	}
-	manifest := sha256.New()
-	for _, p := range sortedKeys(paths) {
-		sum, err := hashFile(filepath.Join(set.Dir, filepath.FromSlash(p)))
-		if err != nil {
-			return "", fmt.Errorf("fingerprint of data set %s: %w", set.Dir, err)
-		}
-		fmt.Fprintf(manifest, "%x  %s\n", sum, p)
-	}
-	mh, err := multihash.Encode(manifest.Sum(nil), multihash.SHA2_256)
-	if err != nil {
-		return "", fmt.Errorf("fingerprint of data set %s: %w", set.Dir, err)
-	}
-	return cid.NewCidV1(cid.Raw, mh).String(), nil
-}
-
-func hashFile(path string) (sum []byte, err error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, f.Close()) }()
-	h := sha256.New()
-	if _, err := io.Copy(h, f); err != nil {
-		return nil, err
-	}
-	return h.Sum(nil), nil
 }

@@ -75,7 +75,7 @@ func (t *Testnet) missing(ctx context.Context) (string, error) {
 }
 
 // collect asks every node how it did. Nodes that have ended are read from their homes.
-func (t *Testnet) collect(ctx context.Context, w *watcher) (*Report, []Curve, error) {
+func (t *Testnet) collect(ctx context.Context) (*Report, []Curve, error) {
 	fingerprint, err := Fingerprint(t.set)
 	if err != nil {
 		return nil, nil, err
@@ -93,7 +93,7 @@ func (t *Testnet) collect(ctx context.Context, w *watcher) (*Report, []Curve, er
 			return nil, nil, fmt.Errorf("ask %s how it did: %w", m.Name, err)
 		}
 		n, c := found.report(), found.curve()
-		if last := w.views[i].st; n.PID == 0 && last != nil { // it has ended: what it said last
+		if last := t.watcher.views[i].st; n.PID == 0 && last != nil { // it has ended: what it said last
 			n.PID, n.BytesSent, n.BytesReceived = last.PID, last.BytesSent, last.BytesReceived
 		}
 		r.Nodes = append(r.Nodes, n)

@@ -36,8 +36,10 @@ type Options struct {
 	JSON io.Writer // report.json goes there too; nil: nowhere
 }
 
-// Defaults is what `mlecs testnet run` does without flags.
+// Defaults is what `mlecs testnet run` does without flags. Its rounds are few and long: a demonstration has no time for many.
 func Defaults() Options {
+	m := method.Default()
+	m.CCLSteps, m.AMTSteps, m.CloudSteps = 80, 120, 120
 	return Options{
 		Edges:          3,
 		Supers:         1,
@@ -45,8 +47,8 @@ func Defaults() Options {
 		Seed:           1,
 		RowsPerHome:    120,
 		PublicFraction: 0.5,
-		Method:         method.Default(),
-		Deadline:       90 * time.Second,
+		Method:         m,
+		Deadline:       60 * time.Second,
 		Stall:          2 * time.Minute,
 	}
 }

@@ -8,10 +8,12 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
+	"github.com/mlecs/mlecs/learn/data"
 	"github.com/mlecs/mlecs/node"
 )
 
@@ -20,15 +22,12 @@ const stopPatience = 30 * time.Second
 
 // Run makes a testnet, lets it learn until the last round, reports, and stops it. When ctx ends it stops all nodes and returns ctx's error.
 func Run(ctx context.Context, opt Options) (*Report, error) {
-	t, release, err := open(&opt)
+	t, err := Start(ctx, opt)
 	if err != nil {
 		return nil, err
 	}
-	defer release()
-	report, err := t.run(ctx)
-	t.show.close()
-	err = errors.Join(err, t.stop())
-	if report == nil || err != nil {
+	report, err := t.finish(ctx)
+	if err = errors.Join(err, t.Stop()); err != nil {
 		return nil, err
 	}
 	if !opt.Keep {
@@ -44,61 +43,144 @@ func Run(ctx context.Context, opt Options) (*Report, error) {
 // does. When ctx ends before, it stops all nodes.
 func Up(ctx context.Context, opt Options) error {
 	opt.detached = true
-	t, release, err := open(&opt)
+	t, err := Start(ctx, opt)
 	if err != nil {
 		return err
 	}
-	defer release()
-	if err := t.settleDown(ctx); err != nil {
-		t.show.close()
-		return errors.Join(err, t.stop())
+	var report *Report
+	if opt.JSON != nil {
+		if report, err = t.finish(ctx); err != nil {
+			return errors.Join(err, t.Stop())
+		}
 	}
-	t.show.close()
-	t.tell("\nThe testnet runs in %s. See it with\n    mlecs testnet ps%s\n    mlecs status --node edge-1%s\nand stop it with\n    mlecs testnet down%s\n", t.folder.Dir, t.outFlag(), t.outFlag(), t.outFlag())
+	t.release()
+	if report != nil {
+		t.print(report)
+	}
+	t.tell("\nThe testnet runs in %s. Look at it with\n    mlecs testnet ps%[2]s\n    mlecs status --node edge-1%[2]s\nand stop it with\n    mlecs testnet down%[2]s\n", t.folder.Dir, t.outFlag())
 	return nil
 }
 
-// settleDown is Up without its ends.
-func (t *Testnet) settleDown(ctx context.Context) error {
-	if t.opt.JSON == nil {
-		return t.build(ctx)
+// finish follows the nodes to the end and reports.
+func (t *Testnet) finish(ctx context.Context) (*Report, error) {
+	if err := t.Wait(ctx); err != nil {
+		return nil, interrupted(ctx, err)
 	}
-	report, err := t.run(ctx)
+	r, err := t.Report(ctx)
+	return r, interrupted(ctx, err)
+}
+
+// interrupted is ctx's error once ctx has ended: what fails because of that is no news.
+func interrupted(ctx context.Context, err error) error {
+	if err != nil && ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return err
+}
+
+// Testnet is a running testnet.
+type Testnet struct {
+	opt     Options
+	folder  *Folder
+	unlock  func()
+	set     *data.Set
+	nodes   []Node // super-peers first, in the folder's order
+	watcher *watcher
+	show    display
+	started time.Time
+}
+
+// Start makes a testnet: data, homes, federation, and nodes that run. If that fails, or ctx ends meanwhile, nothing is left running. The
+// caller stops it.
+func Start(ctx context.Context, opt Options) (*Testnet, error) {
+	t, err := open(opt)
 	if err != nil {
+		return nil, err
+	}
+	if err := t.build(ctx); err != nil {
+		return nil, errors.Join(interrupted(ctx, err), t.Stop())
+	}
+	t.watcher = t.newWatcher()
+	return t, nil
+}
+
+// Nodes are all nodes, super-peers first. They can be stopped, killed and started again while the testnet runs.
+func (t *Testnet) Nodes() []Node { return slices.Clone(t.nodes) }
+
+// Wait returns when every node that is left has done its last round and knows every delta.
+func (t *Testnet) Wait(ctx context.Context) error {
+	if err := t.watcher.watch(ctx); err != nil {
 		return err
 	}
-	t.print(report)
-	return nil
+	return t.settle(ctx)
+}
+
+// Report asks all nodes how they did, and writes the report and its curves.
+func (t *Testnet) Report(ctx context.Context) (*Report, error) {
+	report, curves, err := t.collect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if lost := t.watcher.lost(); len(lost) > 0 {
+		t.show.say("warning: %s ended before the last round; the report has what is on disk of it", strings.Join(lost, ", "))
+	}
+	return report, t.write(report, curves)
+}
+
+// Stop ends all nodes at once, also those that somebody else has started on their homes, and lets the folder go.
+func (t *Testnet) Stop() error {
+	defer t.release()
+	ctx, cancel := context.WithTimeout(context.Background(), stopPatience)
+	defer cancel()
+	errs := make([]error, len(t.nodes))
+	var wait sync.WaitGroup
+	for i, n := range t.nodes {
+		wait.Go(func() {
+			if n.PID() > 0 {
+				errs[i] = n.Stop(ctx)
+			} else if !t.opt.InProcess {
+				errs[i] = stopNode(ctx, t.folder.Members[i])
+			}
+		})
+	}
+	wait.Wait()
+	return errors.Join(errs...)
+}
+
+// release gives up terminal and folder.
+func (t *Testnet) release() {
+	t.show.close()
+	t.unlock()
 }
 
 // open prepares folder and display.
-func open(opt *Options) (t *Testnet, release func(), err error) {
+func open(opt Options) (*Testnet, error) {
 	if err := opt.Validate(); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	out := opt.Out
 	if out == "" {
 		out = DefaultFolder()
 	}
-	if out, err = filepath.Abs(out); err != nil {
-		return nil, nil, fmt.Errorf("testnet folder: %w", err)
-	}
-	release, err = claim(out)
+	out, err := filepath.Abs(out)
 	if err != nil {
-		return nil, nil, err
+		return nil, fmt.Errorf("testnet folder: %w", err)
+	}
+	unlock, err := claim(out)
+	if err != nil {
+		return nil, err
 	}
 	started := time.Now()
 	f := &Folder{Dir: out, Version: node.Version, Created: started.UTC().Truncate(time.Second), Seed: opt.Seed, Rounds: opt.Rounds, Members: []Member{}}
-	if err := f.save(); err != nil {
-		release()
-		return nil, nil, err
+	if err = f.save(); err == nil {
+		err = opt.findExe(out)
 	}
-	if err := opt.findExe(out); err != nil {
-		release()
-		return nil, nil, err
+	if err != nil {
+		unlock()
+		return nil, err
 	}
 	show := newDisplay(opt.Text, opt.Bars, func() time.Duration { return time.Since(started) })
-	return &Testnet{opt: *opt, folder: f, show: show, started: started}, release, nil
+	return &Testnet{opt: opt, folder: f, unlock: unlock, show: show, started: started}, nil
 }
 
 // findExe names the binary that the nodes run. One that is left running gets a copy of its own: `go run` removes the original.
@@ -137,28 +219,6 @@ func copyFile(from, to string, mode os.FileMode) (err error) {
 	}
 	_, err = io.Copy(out, in)
 	return errors.Join(err, out.Close())
-}
-
-// run builds the testnet, follows it to the end, and writes the report.
-func (t *Testnet) run(ctx context.Context) (*Report, error) {
-	if err := t.build(ctx); err != nil {
-		return nil, err
-	}
-	w := t.newWatcher()
-	if err := w.watch(ctx); err != nil {
-		return nil, err
-	}
-	if err := t.settle(ctx); err != nil {
-		return nil, err
-	}
-	report, curves, err := t.collect(ctx, w)
-	if err != nil {
-		return nil, err
-	}
-	if lost := w.lost(); len(lost) > 0 {
-		t.show.say("warning: %s ended before the last round; the report has what is on disk of it", strings.Join(lost, ", "))
-	}
-	return report, t.write(report, curves)
 }
 
 // write puts the report and its curves into the testnet's folder.
@@ -221,25 +281,4 @@ func (t *Testnet) outFlag() string {
 		return ""
 	}
 	return " --out " + t.folder.Dir
-}
-
-// stop ends all nodes at once, also those that somebody else has started on their homes.
-func (t *Testnet) stop() error {
-	ctx, cancel := context.WithTimeout(context.Background(), stopPatience)
-	defer cancel()
-	errs := make([]error, len(t.nodes))
-	var wait sync.WaitGroup
-	for i, n := range t.nodes {
-		wait.Go(func() {
-			if n.PID() > 0 {
-				errs[i] = n.Stop(ctx)
-				return
-			}
-			if !t.opt.InProcess {
-				errs[i] = stopNode(ctx, t.folder.Members[i])
-			}
-		})
-	}
-	wait.Wait()
-	return errors.Join(errs...)
 }

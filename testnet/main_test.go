@@ -1,0 +1,78 @@
+package testnet_test
+
+import (
+	"bufio"
+	"context"
+	"flag"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/mlecs/mlecs/node"
+	"github.com/mlecs/mlecs/testnet"
+)
+
+// processes asks for the end-to-end tests with real processes: `go test ./testnet -processes`.
+var processes = flag.Bool("processes", false, "run the end-to-end tests with real processes")
+
+// TestMain lets the test binary stand for mlecs: nodes as processes are this binary, called as `BINARY start --home HOME` or
+// `BINARY join - --home HOME`.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 3 && (os.Args[1] == "start" || os.Args[1] == "join") {
+		if err := command(os.Args[1], os.Args[len(os.Args)-1]); err != nil {
+			fmt.Fprintln(os.Stderr, "mlecs:", err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+func command(name, home string) error {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer stop()
+	h, err := node.OpenHome(home)
+	if err != nil {
+		return err
+	}
+	if name == "join" {
+		token, err := bufio.NewReader(os.Stdin).ReadString('\n')
+		if err != nil {
+			return err
+		}
+		return h.Join(ctx, strings.TrimSpace(token), nil)
+	}
+	n, err := node.New(h, slog.New(slog.NewTextHandler(os.Stderr, nil)))
+	if err != nil {
+		return err
+	}
+	ctx, cancel := testnet.Leash(ctx)
+	defer cancel()
+	return n.Run(ctx)
+}
+
+// tiny is a testnet that runs in seconds: it learns next to nothing.
+func tiny(t *testing.T) testnet.Options {
+	t.Helper()
+	o := testnet.Defaults()
+	o.Out = t.TempDir() + "/net"
+	o.RowsPerHome = 24
+	o.Edges, o.Rounds = 2, 1
+	o.Method.CCLSteps, o.Method.AMTSteps, o.Method.CloudSteps, o.Method.Batch = 2, 2, 2, 4
+	return o
+}
+
+// within polls until ok, and fails after a minute.
+func within(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(time.Minute); !ok(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("after a minute still waiting for: %s", what)
+		}
+	}
+}
