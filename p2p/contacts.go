@@ -246,14 +246,16 @@ func (c *contacts) take(limit int, skip func(peer.ID) bool) []peer.AddrInfo {
 	return infos
 }
 
-// dialled notes the end of a dial. Even after success the contact waits: hello may still fail, and met resets the wait if not.
-func (c *contacts) dialled(p peer.ID) {
+// dialled notes the end of a dial. Even after success the contact waits: hello may still fail, and met resets the wait if not. It tells whether this
+// was the first dial in a row, of a bootstrap peer: if that fails the user should know.
+func (c *contacts) dialled(p peer.ID) (firstOfBootstrap bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	k := c.peers[p]
 	if k == nil {
-		return
+		return false
 	}
+	firstOfBootstrap = k.bootstrap && k.failures == 0
 	k.dialling = false
 	wait := redialLongest
 	if k.failures < 6 {
@@ -264,6 +266,7 @@ func (c *contacts) dialled(p peer.ID) {
 	if due := c.now().Add(wait); due.After(k.due) {
 		k.due = due
 	}
+	return firstOfBootstrap
 }
 
 func (c *contacts) signal() {

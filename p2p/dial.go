@@ -50,11 +50,16 @@ func (n *Network) dialDue(slots chan struct{}) {
 }
 
 func (n *Network) dial(ctx context.Context, info peer.AddrInfo) {
-	defer n.contacts.dialled(info.ID)
-	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	dialCtx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
 	// Direct dials ignore libp2p's own back-off of failed addresses, which would keep a restarted neighbour away for longer than contacts do.
-	if err := n.host.Connect(network.WithForceDirectDial(ctx, "contact"), info); err != nil {
+	err := n.host.Connect(network.WithForceDirectDial(dialCtx, "contact"), info)
+	first := n.contacts.dialled(info.ID)
+	switch {
+	case err == nil || ctx.Err() != nil:
+	case first:
+		n.log.Warn("bootstrap peer not reached; trying on", "peer", info.ID, "addrs", info.Addrs, "err", err)
+	default:
 		n.log.Debug("peer not reached", "peer", info.ID, "addrs", info.Addrs, "err", err)
 	}
 }

@@ -32,6 +32,7 @@ const (
 	maxHelloAddrs = 8
 	maxReason     = 200 // characters of a refusal that are logged
 	refusalLinger = time.Second
+	staleAfter    = 2 * time.Second // two nodes that dial each other at the same time keep both connections
 )
 
 type helloRequest struct {
@@ -77,6 +78,7 @@ func (n *Network) answerHello(s network.Stream) {
 		s.Reset()
 		return
 	}
+	n.closeStale(s.Conn())
 	if err := writeMessage(s, reply); err != nil {
 		s.Reset()
 		n.log.Debug("hello not answered", "peer", p, "err", err)
@@ -124,6 +126,16 @@ func (n *Network) admit(p peer.ID, presented [][]byte) error {
 		}
 	}
 	return nil
+}
+
+// closeStale closes the connections to c's peer that are clearly older than c. A peer does not dial whom it is connected to, so it has
+// lost them, and this side has not noticed: QUIC tells nobody that a process was killed, and streams would still be opened on the old one.
+func (n *Network) closeStale(c network.Conn) {
+	for _, old := range n.host.Network().ConnsToPeer(c.RemotePeer()) {
+		if old.ID() != c.ID() && c.Stat().Opened.Sub(old.Stat().Opened) > staleAfter {
+			old.Close()
+		}
+	}
 }
 
 // turnAway tells the peer why, if the reason concerns its proof, and disconnects it.

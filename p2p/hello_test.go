@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/crypto"
+	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
 
 	"github.com/mlecs/mlecs/p2p"
@@ -161,6 +162,32 @@ func TestHelloAdmitsAMember(t *testing.T) {
 	send(t, s, helloDone{OK: true})
 	eventually(t, "the new member is connected", func() bool { m, _ := super.Member(h.ID()); return m.Connected })
 	friend.awaitRecord(cert) // others hear of the new member by gossip
+}
+
+// A killed process does not close its connections; when it comes back, the others must let go of the old ones.
+func TestReturningMemberReplacesItsOldConnection(t *testing.T) {
+	t.Parallel() // it mostly waits
+	f := found(t, "homes")
+	super := f.start("super", record.RoleSuper)
+	edge := f.prepare("edge", record.RoleEdge)
+	arrive := func() host.Host {
+		h := rawHost(t, edge.key)
+		dial(t, h, super)
+		s, reply := hello(t, h, super.ID(), helloRequest{Federation: f.id, Chain: envelopes(edge.proof...)})
+		if reply.Refused != "" {
+			t.Fatal(reply.Refused)
+		}
+		send(t, s, helloDone{OK: true})
+		return h
+	}
+	before := arrive()
+	opened := time.Now()
+	eventually(t, "the old connection is old enough", func() bool { return time.Since(opened) > 3*time.Second })
+	after := arrive()
+	eventually(t, "the old connection is closed", func() bool { return gone(before, super.ID()) })
+	if m, ok := super.Member(idOf(t, edge.key)); !ok || !m.Connected || gone(after, super.ID()) {
+		t.Errorf("the member that returned is %+v", m)
+	}
 }
 
 func TestDiallerRefusesAListenerThatIsNoMember(t *testing.T) {

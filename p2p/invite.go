@@ -14,8 +14,10 @@ import (
 )
 
 // NewInvite signs an invite certificate with the founder key, stores it, and returns its token, good for one node with that role. The
-// membership ends when the invite does, at expires. bootstrap are addresses with /p2p/ID that the new node can dial.
+// membership ends when the invite does, at expires. bootstrap are addresses with /p2p/ID that the new node can dial, best first; those beyond the
+// first 32 are left out.
 func NewInvite(store *storage.Store, founder crypto.PrivKey, federation cid.Cid, role record.Role, expires time.Time, bootstrap []string) (Token, error) {
+	bootstrap = bootstrap[:min(len(bootstrap), maxBootstrap)]
 	if err := checkBootstrap(bootstrap); err != nil {
 		return Token{}, fmt.Errorf("invite: %w; a node that runs prints its own addresses with `mlecs status`", err)
 	}
@@ -33,7 +35,11 @@ func NewInvite(store *storage.Store, founder crypto.PrivKey, federation cid.Cid,
 	if err != nil {
 		return Token{}, fmt.Errorf("invite: %w", err)
 	}
-	return Token{Federation: federation, Bootstrap: bootstrap, Key: key, Certificate: cert.Envelope}, nil
+	t := Token{Federation: federation, Bootstrap: bootstrap, Key: key, Certificate: cert.Envelope}
+	if t.String() == "" {
+		return Token{}, fmt.Errorf("invite: the token would be longer than %d characters; give fewer bootstrap addresses", maxTokenText)
+	}
+	return t, nil
 }
 
 // Certify signs a member certificate for subject with the founder key and stores it (used for the founder's own node).

@@ -33,7 +33,9 @@ func FuzzReadHello(f *testing.F) {
 				openChain(req.Chain)
 			}
 			if reply, ok := message.(*helloReply); ok {
-				printable(reply.Refused)
+				if clean := []rune(printable(reply.Refused)); len(clean) > maxReason+len("...") {
+					t.Errorf("%d characters of a reason would be logged", len(clean))
+				}
 				for _, p := range reply.Peers {
 					readAddrs(p.Addrs)
 				}

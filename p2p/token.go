@@ -32,7 +32,7 @@ var ErrToken = errors.New("not a valid invite token")
 const (
 	tokenPrefix  = "mlecs1"
 	maxTokenText = 8 << 10 // characters; reading base58 takes time that grows with the square
-	maxBootstrap = 16      // addresses in a token
+	maxBootstrap = 32      // addresses in a token
 	checksumSize = 4       // bytes
 )
 
@@ -49,7 +49,11 @@ func (t Token) String() string {
 	if err != nil {
 		return ""
 	}
-	return tokenPrefix + base58.Encode(append(payload, checksum(payload)...))
+	text := tokenPrefix + base58.Encode(append(payload, checksum(payload)...))
+	if len(text) > maxTokenText {
+		return ""
+	}
+	return text
 }
 
 // LogValue keeps the secret out of logs.

@@ -116,7 +116,7 @@ func TestNewInviteChecksWhatItPromises(t *testing.T) {
 		{"no address", func() error {
 			_, err := p2p.NewInvite(f.store, f.key, f.id, record.RoleEdge, hour, nil)
 			return err
-		}, "0 bootstrap addresses, want 1 to 16"},
+		}, "0 bootstrap addresses, want 1 to 32"},
 		{"an address without a peer", func() error {
 			_, err := p2p.NewInvite(f.store, f.key, f.id, record.RoleEdge, hour, []string{"/ip4/192.0.2.7/tcp/4001"})
 			return err
