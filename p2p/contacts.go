@@ -17,8 +17,8 @@ import (
 	"github.com/mlecs/mlecs/storage"
 )
 
-// Waits between dials of one contact: doubled with every failure, and a quarter longer or shorter at random so that nodes that were cut off
-// together do not come back in step.
+// Waits between dials of one contact: doubled with every failure, and a quarter longer or shorter at random so that nodes that were
+// cut off together do not come back in step.
 const (
 	redialFirst   = 500 * time.Millisecond
 	redialLongest = 30 * time.Second
@@ -216,7 +216,8 @@ func (c *contacts) refused(p peer.ID) {
 // lost notes that the connection to a member ended: it is due at once.
 func (c *contacts) lost() { c.signal() }
 
-// take gives the contacts that are due and for which skip is false, at most limit, bootstrap peers first, and marks them as being dialled.
+// take gives the contacts that are due and for which skip is false, at most limit, bootstrap peers first, and marks them as being
+// dialled.
 func (c *contacts) take(limit int, skip func(peer.ID) bool) []peer.AddrInfo {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -246,8 +247,8 @@ func (c *contacts) take(limit int, skip func(peer.ID) bool) []peer.AddrInfo {
 	return infos
 }
 
-// dialled notes the end of a dial. Even after success the contact waits: hello may still fail, and met resets the wait if not. It tells whether this
-// was the first dial in a row, of a bootstrap peer: if that fails the user should know.
+// dialled notes the end of a dial. Even after success the contact waits: hello may still fail, and met resets the wait if not. It
+// tells whether this was the first dial in a row, of a bootstrap peer: if that fails the user should know.
 func (c *contacts) dialled(p peer.ID) (firstOfBootstrap bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

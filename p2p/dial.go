@@ -52,7 +52,8 @@ func (n *Network) dialDue(slots chan struct{}) {
 func (n *Network) dial(ctx context.Context, info peer.AddrInfo) {
 	dialCtx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
-	// Direct dials ignore libp2p's own back-off of failed addresses, which would keep a restarted neighbour away for longer than contacts do.
+	// Direct dials ignore libp2p's own back-off of failed addresses, which would keep a restarted neighbour away for longer than
+	// contacts do.
 	err := n.host.Connect(network.WithForceDirectDial(dialCtx, "contact"), info)
 	first := n.contacts.dialled(info.ID)
 	switch {

@@ -10,18 +10,20 @@
 //     disconnected after five seconds.
 //   - membership.go: certificates and revocations, the chain rules, who may write which kind of record.
 //   - accept.go: the one way into the store for every record from gossip, sync, hello and this node itself.
-//   - gossip.go, gated.go: one GossipSub topic a federation, on a host that shows it members only.
+//   - gated.go: the host that gossip, sync and blob transfer stand on, which shows them members only.
+//   - gossip.go, mesh.go: one GossipSub topic a federation.
 //   - sync.go, reconcile.go: /mlecs/sync/1, and when it runs: after hello, every ten seconds, and when gossip shows a gap.
 //   - blob.go, fetch.go: /mlecs/blob/1, and whom to ask for a blob.
+//   - peers.go, traffic.go, upkeep.go, block.go: what is known of members and peers, and who is disconnected.
 //   - token.go, invite.go, join.go: how a new node becomes a member with nothing but a token.
 //
 // Membership. The founder's key signs certificates. One with Invite set names the key of an invite token, which may sign one
-// certificate: of a member with the same role, until no later than the invite's own end, and with the invite's certificate as the only
-// parent. An invite is single use: of two certificates it signed for different peers the one with the lower CID stands, on every node alike; the other peer
-// is cut off. The token is thus a bearer secret: whoever sees it before it is used, or can produce a lower CID, can take its place. The founder
-// answers by revoking the invite, which ends every membership that came from it.
+// certificate: of a member with the same role, until no later than the invite's own end, and with the invite's certificate as the
+// only parent. An invite is single use: of two certificates it signed for different peers the one with the lower CID stands, on
+// every node alike; the other peer is cut off. The token is thus a bearer secret: whoever sees it before it is used, or can produce
+// a lower CID, can take its place. The founder answers by revoking the invite, which ends every membership that came from it.
 //
-// What is not protected: a peer that a member dials learns the federation's CID and the member's certificates, since one side has to begin. A
-// member can read and keep everything it is served. Record times are their authors' claims: a revoked member can backdate records, but has nobody left to
-// hand them to.
+// What is not protected: a peer that a member dials learns the federation's CID and the member's certificates, since one side has to
+// begin. A member can read and keep everything it is served. Record times are their authors' claims: a revoked member can backdate
+// records, but has nobody left to hand them to.
 package p2p

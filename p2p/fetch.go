@@ -18,9 +18,9 @@ const (
 	rememberedSources = 4    // announcers of one blob
 )
 
-// FetchBlob brings a blob into the store: hint first, then whoever forwarded the record that announced it, then the other members in reach,
-// nearest first. It is resumed and verified; progress may be nil. It returns when the blob is stored, ctx ends, or every member
-// in reach failed.
+// FetchBlob brings a blob into the store: hint first, then whoever forwarded the record that announced it, then the other members in
+// reach, nearest first. It is resumed and verified; progress may be nil. It returns when the blob is stored, ctx ends, or every
+// member in reach failed.
 func (n *Network) FetchBlob(ctx context.Context, b record.Blob, hint []peer.ID, progress func(done, total int64)) error {
 	first := slices.DeleteFunc(slices.Concat(hint, n.sources.of(b.CID)), func(p peer.ID) bool { return p == n.id })
 	return n.blobs.Fetch(ctx, b, first, progress)

@@ -20,8 +20,8 @@ type gate struct {
 	peers map[peer.ID]*admission
 }
 
-// admission is one connected peer. A peer is proved once its certificate chain was verified here: its streams are served. It is mutual once it has
-// verified ours too: only then does this node open streams to it, since earlier ones would be reset.
+// admission is one connected peer. A peer is proved once its certificate chain was verified here: its streams are served. It is
+// mutual once it has verified ours too: only then does this node open streams to it, since earlier ones would be reset.
 type admission struct {
 	since  time.Time // of the first connection
 	proved bool

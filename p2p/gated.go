@@ -13,9 +13,9 @@ import (
 	"github.com/libp2p/go-libp2p/p2p/host/eventbus"
 )
 
-// gatedHost is the host as GossipSub, blob transfer and sync see it: a world of members. GossipSub greets every identified peer with its list of
-// topics, so filters on topics come too late; here a stranger does not exist. Peers are announced on an event bus of its own once their
-// membership is proved both ways, and streams of all others are reset.
+// gatedHost is the host as GossipSub, blob transfer and sync see it: a world of members. GossipSub greets every identified peer with
+// its list of topics, so filters on topics come too late; here a stranger does not exist. Peers are announced on an event bus of its
+// own once their membership is proved both ways, and streams of all others are reset.
 type gatedHost struct {
 	host.Host
 	gate *gate

@@ -139,8 +139,9 @@ func (n *Network) leavesGap(s *record.Signed) bool {
 	return true
 }
 
-// scoring gives modest peer scoring: members are known by name and can be revoked, so the score only has to keep a faulty node from being
-// a burden. Five invalid records within some seconds put a peer on the gray list (its messages are ignored); half of the count is forgotten in 35 s.
+// scoring gives modest peer scoring: members are known by name and can be revoked, so the score only has to keep a faulty node from
+// being a burden. Five invalid records within some seconds put a peer on the gray list (its messages are ignored); half of the count
+// is forgotten in 35 s.
 func scoring(topic string) (*pubsub.PeerScoreParams, *pubsub.PeerScoreThresholds) {
 	params := &pubsub.PeerScoreParams{
 		AppSpecificScore:            func(peer.ID) float64 { return 0 },

@@ -128,8 +128,9 @@ func (n *Network) admit(p peer.ID, presented [][]byte) error {
 	return nil
 }
 
-// closeStale closes the connections to c's peer that are clearly older than c. A peer does not dial whom it is connected to, so it has
-// lost them, and this side has not noticed: QUIC tells nobody that a process was killed, and streams would still be opened on the old one.
+// closeStale closes the connections to c's peer that are clearly older than c. A peer does not dial whom it is connected to, so it
+// has lost them, and this side has not noticed: QUIC tells nobody that a process was killed, and streams would still be opened on
+// the old one.
 func (n *Network) closeStale(c network.Conn) {
 	for _, old := range n.host.Network().ConnsToPeer(c.RemotePeer()) {
 		if old.ID() != c.ID() && c.Stat().Opened.Sub(old.Stat().Opened) > staleAfter {

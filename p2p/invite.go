@@ -13,9 +13,9 @@ import (
 	"github.com/mlecs/mlecs/storage/record"
 )
 
-// NewInvite signs an invite certificate with the founder key, stores it, and returns its token, good for one node with that role. The
-// membership ends when the invite does, at expires. bootstrap are addresses with /p2p/ID that the new node can dial, best first; those beyond the
-// first 32 are left out.
+// NewInvite signs an invite certificate with the founder key, stores it, and returns its token, good for one node with that role.
+// The membership ends when the invite does, at expires. bootstrap are addresses with /p2p/ID that the new node can dial, best first;
+// those beyond the first 32 are left out.
 func NewInvite(store *storage.Store, founder crypto.PrivKey, federation cid.Cid, role record.Role, expires time.Time, bootstrap []string) (Token, error) {
 	bootstrap = bootstrap[:min(len(bootstrap), maxBootstrap)]
 	if err := checkBootstrap(bootstrap); err != nil {

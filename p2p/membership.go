@@ -235,8 +235,9 @@ func (r *roster) add(s *record.Signed) error {
 	return nil
 }
 
-// supersedes tells whether s may be kept beside other, a record under the same sequence number. Of two certificates by one invite for different peers the one with the
-// lower CID stands, and only a node that has seen both can know, so it is kept, and the higher one is not. A peer may hold several.
+// supersedes tells whether s may be kept beside other, a record under the same sequence number. Of two certificates by one invite
+// for different peers the one with the lower CID stands, and only a node that has seen both can know, so it is kept, and the higher
+// one is not. A peer may hold several.
 func (r *roster) supersedes(s, other *record.Signed) bool {
 	a, err := record.BodyAs[record.Certificate](s)
 	if err != nil || s.Author == r.founder {

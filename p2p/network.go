@@ -289,8 +289,8 @@ func (n *Network) refuse(p peer.ID, reason error) {
 	n.host.Network().ClosePeer(p)
 }
 
-// Publish stores r and gossips it. r may be of another author, for example a revocation signed with the founder's key. Members that are not
-// reached now get it by sync, so no peer in reach is no error.
+// Publish stores r and gossips it. r may be of another author, for example a revocation signed with the founder's key. Members that
+// are not reached now get it by sync, so no peer in reach is no error.
 func (n *Network) Publish(ctx context.Context, r *record.Signed) error {
 	if err := ctx.Err(); err != nil {
 		return err

@@ -75,8 +75,8 @@ func (t Token) encode() ([]byte, error) {
 	return record.Encode(tokenPayload{t.Bootstrap, raw[:ed25519.SeedSize], t.Certificate})
 }
 
-// ParseToken reads a token's text; white space in it, such as line breaks of a mail, is ignored. It checks that the token is whole and fits
-// together, not that the invite is still good: that is for the federation's peers to say. Errors wrap ErrToken.
+// ParseToken reads a token's text; white space in it, such as line breaks of a mail, is ignored. It checks that the token is whole
+// and fits together, not that the invite is still good: that is for the federation's peers to say. Errors wrap ErrToken.
 func ParseToken(s string) (Token, error) {
 	t, err := parseToken(s)
 	if err != nil {

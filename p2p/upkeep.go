@@ -67,8 +67,9 @@ func (n *Network) sweep() {
 	}
 }
 
-// tendLoop looks after the members connected: it keeps their addresses, measures round trips, and announces them to gossip again, which has an
-// effect only where gossip has given up on a peer after streams had failed several times. While members are missing, it asks for introductions.
+// tendLoop looks after the members connected: it keeps their addresses, measures round trips, and announces them to gossip again,
+// which has an effect only where gossip has given up on a peer after streams had failed several times. While members are missing, it
+// asks for introductions.
 func (n *Network) tendLoop(ctx context.Context) error {
 	ticker := time.NewTicker(tendEvery)
 	defer ticker.Stop()
@@ -87,8 +88,8 @@ func (n *Network) tendLoop(ctx context.Context) error {
 	}
 }
 
-// askAround says hello once more to one member, for the sake of the introductions in its answer: two nodes that joined at the same moment were
-// not introduced to each other.
+// askAround says hello once more to one member, for the sake of the introductions in its answer: two nodes that joined at the same
+// moment were not introduced to each other.
 func (n *Network) askAround(ctx context.Context) {
 	reach := n.inReach()
 	if len(reach) == 0 || len(reach) >= wantMembers || len(n.roster.members()) <= len(reach)+1 {
