@@ -171,3 +171,17 @@ func (n *Node) fetchAggregate(ctx context.Context, a *aggregateEntry, want func(
 	}
 	return out, nil
 }
+
+// blobsOf lists all blobs of an aggregate.
+func blobsOf(a *record.Aggregate) []record.Blob {
+	var blobs []record.Blob
+	for _, c := range a.Components {
+		blobs = append(blobs, c.Blob)
+	}
+	for _, b := range []record.Blob{a.Supervision, a.Checkpoint} {
+		if b.CID.Defined() {
+			blobs = append(blobs, b)
+		}
+	}
+	return blobs
+}

@@ -94,15 +94,20 @@ func (c *cluster) home(name string, change func(*Config)) *member {
 	return m
 }
 
-// join makes a home with own rows and joins it by a token of the super-peer.
+// join makes an edge's home with own rows and joins it by a token of the super-peer.
 func (c *cluster) join(name string, modalities ...string) *member {
+	c.t.Helper()
+	return c.joinAs(record.RoleEdge, name, modalities...)
+}
+
+func (c *cluster) joinAs(role record.Role, name string, modalities ...string) *member {
 	c.t.Helper()
 	rows := filepath.Join(c.dir, name+"-rows")
 	writeTiny(c.t, rows, uint64(len(c.nodes))+1, tinyRows(name, 8, 4))
 	m := c.home(name, func(cfg *Config) {
-		cfg.Role, cfg.Data, cfg.Modalities, cfg.Baseline = "edge", rows, modalities, true
+		cfg.Role, cfg.Data, cfg.Modalities, cfg.Baseline = string(role), rows, modalities, role == record.RoleEdge
 	})
-	token, err := c.nodes["super"].home.Invite(c.t.Context(), record.RoleEdge, time.Hour, nil)
+	token, err := c.nodes["super"].home.Invite(c.t.Context(), role, time.Hour, nil)
 	if err != nil {
 		c.t.Fatal(err)
 	}

@@ -35,7 +35,7 @@ func (s *super) collect(ctx context.Context, round uint64, before *aggregateEntr
 	defer tick.Stop()
 	for {
 		changed := s.ledger.next()
-		if a := s.ledger.newest(s.unusable); a == nil || a.cid != before.cid || !s.leads() {
+		if a := s.ledger.newest(s.avoided.skip); a == nil || a.cid != before.cid || !s.leads() {
 			return nil, nil
 		}
 		c.begin(ctx)

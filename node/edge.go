@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/ipfs/go-cid"
 
@@ -53,6 +54,9 @@ func newEdge(l *learner) (*edge, error) {
 	return e, l.remember(func(f *facts) { f.ParamsTotal, f.ParamsTrainable = total, trainable })
 }
 
+// restOfMissing is how long an edge passes over an aggregate that is not in reach, for another one of its round if there is any.
+const restOfMissing = 5 * time.Second
+
 // serve runs until ctx ends, or a failure that a new try from the stored state may mend.
 func (e *edge) serve(ctx context.Context) error {
 	if err := e.scoreConstant(e.rows.private); err != nil {
@@ -69,7 +73,7 @@ func (e *edge) serve(ctx context.Context) error {
 	absorbed := e.state.Last // CID of the aggregate that the model has taken over
 	for {
 		changed := e.ledger.next()
-		a := e.ledger.newest(e.unusable)
+		a := e.ledger.newest(e.avoided.skip)
 		switch {
 		case a == nil:
 			e.live.enter(phaseWaiting)
@@ -83,11 +87,12 @@ func (e *edge) serve(ctx context.Context) error {
 				err = e.absorb(ctx, a, agg)
 			}
 			if err != nil {
-				if err := e.retry(ctx, a, err, changed); err != nil {
+				if err := e.retry(ctx, a, err, changed, 0, restOfMissing); err != nil {
 					return err
 				}
 				continue
 			}
+			e.avoided.reached(a.cid)
 			absorbed = a.cid.String()
 			continue // look again: absorbing takes time
 		case e.last(a.body.Round):

@@ -163,20 +163,39 @@ func checkSecretsAreKept(t *testing.T, c *cluster) {
 	}
 }
 
-// TestRestart: an edge that is stopped in the middle of a round goes on when started again, and publishes one delta a round.
+// TestRestart: a node that is stopped in the middle of a round goes on when started again, and no edge publishes two deltas for one round.
 func TestRestart(t *testing.T) {
-	c := newCluster(t, record.RoundPolicy{Rounds: 4, Quorum: 0.5, Min: 1, Deadline: 500})
-	c.nodes["super"].start()
-	steady, broken := c.join("steady"), c.join("broken", "image")
-	steady.start()
-	broken.start()
-	broken.until("trains round 2", func(s *api.Status) bool { return s.Round >= 1 && (s.Phase == "ccl" || s.Phase == "amt") || s.Round > 1 })
-	broken.halt()
-	broken.start()
-	for _, m := range c.nodes {
-		m.until("is done", isDone)
+	cases := []struct {
+		name, who string
+		amid      func(*api.Status) bool
+	}{
+		{"an edge that trains", "broken", func(s *api.Status) bool { return s.Round >= 1 && (s.Phase == "ccl" || s.Phase == "amt") || s.Round > 1 }},
+		{"the super-peer that collects", "super", func(s *api.Status) bool { return s.Round >= 1 }},
 	}
-	deltas, err := c.nodes["super"].source().Deltas(t.Context())
+	for _, tc := range cases {
+		t.Run(tc.name, func(t *testing.T) {
+			c := newCluster(t, record.RoundPolicy{Rounds: 4, Quorum: 0.5, Min: 1, Deadline: 500})
+			c.nodes["super"].start()
+			c.join("steady").start()
+			c.join("broken", "image").start()
+			m := c.nodes[tc.who]
+			m.until("is in the middle of a round", tc.amid)
+			m.halt()
+			m.start()
+			for _, m := range c.nodes {
+				m.until("is done", isDone)
+			}
+			checkOneDeltaARound(t, c.nodes["super"].source())
+			for _, m := range c.nodes {
+				m.halt()
+			}
+		})
+	}
+}
+
+func checkOneDeltaARound(t *testing.T, src api.Source) {
+	t.Helper()
+	deltas, err := src.Deltas(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -188,7 +207,53 @@ func TestRestart(t *testing.T) {
 		}
 		seen[key] = d.CID
 	}
-	for _, m := range c.nodes {
-		m.halt()
+	if len(seen) < 4 { // one edge alone makes one a round
+		t.Errorf("%d deltas in 4 rounds", len(seen))
 	}
+}
+
+// TestTakeover: of two super-peers one leads and the other follows its checkpoints; when the leader is gone, the other goes on.
+func TestTakeover(t *testing.T) {
+	c := newCluster(t, record.RoundPolicy{Rounds: 0, Quorum: 1, Min: 1, Deadline: 2000}) // endless
+	first := c.nodes["super"]
+	first.start()
+	second := c.joinAs(record.RoleSuper, "second")
+	second.start()
+	edge := c.join("edge", "sensor")
+	edge.start()
+	leader, other := first, second
+	if leaderOf(t, second, 1) != peerID(t, first) {
+		leader, other = second, first
+	}
+	other.until("scored a round that the other closed", func(*api.Status) bool {
+		scores, err := other.source().Scores(t.Context())
+		return err == nil && slices.ContainsFunc(scores.Together, func(r api.RoundScore) bool { return r.Round >= 1 })
+	})
+	leader.halt()
+	last := other.until("answers", func(*api.Status) bool { return true }).Round
+	if got := leaderOf(t, edge, last+2); got != peerID(t, other) {
+		t.Errorf("the leader of round %d is %s, want %s", last+2, got, peerID(t, other))
+	}
+	other.halt()
+	edge.halt()
+}
+
+// leaderOf waits until m knows round, and tells who closed it.
+func leaderOf(t *testing.T, m *member, round uint64) string {
+	t.Helper()
+	m.until(fmt.Sprintf("knows round %d", round), func(s *api.Status) bool { return s.Round >= round })
+	rounds, err := m.source().Rounds(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return rounds[round].Leader
+}
+
+func peerID(t *testing.T, m *member) string {
+	t.Helper()
+	id, err := m.home.PeerID()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return id.String()
 }

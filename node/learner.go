@@ -97,8 +97,11 @@ func (l *learner) busy() (free func()) {
 	return l.gate.open
 }
 
-// rest waits for a change of the ledger; false when ctx has ended.
+// rest waits for a change of the ledger, or for aggregates out of reach to come back; false when ctx has ended.
 func (l *learner) rest(ctx context.Context, changed <-chan struct{}) bool {
+	if len(l.avoided) > 0 {
+		return l.pause(ctx, changed)
+	}
 	select {
 	case <-changed:
 		return true
@@ -120,20 +123,22 @@ func (l *learner) pause(ctx context.Context, changed <-chan struct{}) bool {
 	return true
 }
 
-// retry tells of an aggregate that could not be taken over. One that is not in reach is tried again after a moment (nil). After any other
-// error the model may be half changed: the service starts again from what is stored, and passes over an aggregate of unusable content.
-func (l *learner) retry(ctx context.Context, a *aggregateEntry, err error, changed <-chan struct{}) error {
+// retry tells of an aggregate that could not be taken over. One that is not in reach is tried again after a moment (nil) and, once it was
+// not for as long as patience, passed over for a time. After any other error the model may be half changed: the service starts again
+// from what is stored, and passes over an aggregate of unusable content.
+func (l *learner) retry(ctx context.Context, a *aggregateEntry, err error, changed <-chan struct{}, patience, rest time.Duration) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
 	err = fmt.Errorf("aggregate %s of round %d: %w", a.cid, a.body.Round, err)
 	if errors.Is(err, errBadBlob) {
 		l.live.rejectBlob()
-		l.unusable[a.cid] = true
+		l.avoided.ban(a.cid)
 	}
 	if !errors.Is(err, errNotFetched) {
 		return err
 	}
+	l.avoided.miss(a.cid, patience, rest)
 	l.live.fail(err)
 	l.log.Warn("aggregate not in reach", "err", err)
 	if !l.pause(ctx, changed) {

@@ -114,13 +114,14 @@ func (l *ledger) next() <-chan struct{} {
 	return l.changed
 }
 
-// newest is the winning aggregate of the last round that has one; unusable ones are passed over. nil if there is none.
-func (l *ledger) newest(unusable map[cid.Cid]bool) *aggregateEntry {
+// newest is the winning aggregate of the last round that has one; those to skip are passed over, none if skip is nil. It is nil if there
+// is none.
+func (l *ledger) newest(skip func(cid.Cid) bool) *aggregateEntry {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
 	for _, round := range slices.Backward(slices.Sorted(maps.Keys(l.aggregates))) {
 		for _, a := range l.aggregates[round] {
-			if !unusable[a.cid] {
+			if skip == nil || !skip(a.cid) {
 				return a
 			}
 		}

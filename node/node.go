@@ -9,7 +9,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/ipfs/go-cid"
 	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/thejerf/suture/v4"
@@ -42,7 +41,7 @@ type Node struct {
 	live         *live
 	gate         *gate
 	baselineRows chan *learner
-	unusable     map[cid.Cid]bool // aggregates whose blobs are not what they should be; the learner's alone
+	avoided      avoided // the learner's alone
 
 	factsMu sync.Mutex
 	mu      sync.Mutex
@@ -68,7 +67,7 @@ func New(h *Home, log *slog.Logger) (*Node, error) {
 	}
 	return &Node{
 		home: h, cfg: cfg, log: log, key: key, self: self,
-		live: newLive(), gate: newGate(), baselineRows: make(chan *learner, 1), unusable: map[cid.Cid]bool{},
+		live: newLive(), gate: newGate(), baselineRows: make(chan *learner, 1), avoided: avoided{},
 	}, nil
 }
 

@@ -39,6 +39,10 @@ func newSuper(l *learner) (*super, error) {
 	return &super{learner: l, cloud: c}, l.remember(func(f *facts) { f.ParamsTotal, f.ParamsTrainable = total, trainable })
 }
 
+// never is how long a super-peer goes without an aggregate that was not in reach for a whole deadline: it closes the round itself, and must
+// not return to the other one while edges build on its own.
+const never = 100 * 365 * 24 * time.Hour
+
 // serve runs until ctx ends, or a failure that a new try from the newest checkpoint may mend.
 func (s *super) serve(ctx context.Context) error {
 	if err := s.scoreConstant(s.rows.public); err != nil {
@@ -46,10 +50,10 @@ func (s *super) serve(ctx context.Context) error {
 	}
 	for {
 		changed := s.ledger.next()
-		a := s.ledger.newest(s.unusable)
+		a := s.ledger.newest(s.avoided.skip)
 		if a != nil && s.at != a.cid {
 			if err := s.follow(ctx, a); err != nil {
-				if err := s.retry(ctx, a, err, changed); err != nil {
+				if err := s.retry(ctx, a, err, changed, s.deadline(), never); err != nil {
 					return err
 				}
 				continue
@@ -86,7 +90,8 @@ func (s *super) leads() bool {
 	return true
 }
 
-// follow puts the cloud into the state after a, from its checkpoint, and scores it.
+// follow puts the cloud into the state after a, from its checkpoint, and scores it. It fetches all of a's blobs: edges may want them when
+// their author is gone.
 func (s *super) follow(ctx context.Context, a *aggregateEntry) error {
 	defer s.busy()()
 	s.live.enter(phaseAbsorbing)
@@ -94,7 +99,7 @@ func (s *super) follow(ctx context.Context, a *aggregateEntry) error {
 	if !cp.CID.Defined() || cp.Bytes > maxCheckpoint {
 		return fmt.Errorf("checkpoint: %w: none, or %d bytes are too many", errBadBlob, cp.Bytes)
 	}
-	if err := s.fetchBlobs(ctx, []record.Blob{cp}, a.Author); err != nil {
+	if err := s.fetchBlobs(ctx, blobsOf(a.body), a.Author); err != nil {
 		return err
 	}
 	r, size, err := s.store.OpenBlob(cp.CID)
@@ -106,6 +111,7 @@ func (s *super) follow(ctx context.Context, a *aggregateEntry) error {
 		return fmt.Errorf("checkpoint: %w: %w", errBadBlob, err)
 	}
 	s.at = a.cid
+	s.avoided.reached(a.cid)
 	s.live.fail(nil)
 	s.log.Info("took over the checkpoint", "round", a.body.Round, "aggregate", a.cid)
 	return s.score(ctx, a.body.Round, s.cloud.Evaluate)
