@@ -1,8 +1,10 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"maps"
+	"path/filepath"
 	"slices"
 
 	"github.com/jedib0t/go-pretty/v6/table"
@@ -43,14 +45,20 @@ depth camera and a microphone. No single modality tells the whole target. Equal 
 }
 
 func newDataInspectCommand() *cobra.Command {
+	o := &homeFlags{}
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "inspect DIR",
 		Short: "Check a data set folder and count what is in it",
-		Long:  "Reads every row and decodes every file. Bad rows and files are an error that names file, line and field.",
-		Args:  oneArg("folder"),
+		Long: `Reads every row and decodes every file. Bad rows and files are an error that names file, line and field. Without DIR it is the data
+folder of the node.`,
+		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			r, err := data.Inspect(args[0])
+			dir, err := o.dataFolder(args)
+			if err != nil {
+				return err
+			}
+			r, err := data.Inspect(dir)
 			if err != nil {
 				return err
 			}
@@ -61,8 +69,36 @@ func newDataInspectCommand() *cobra.Command {
 			return nil
 		},
 	}
+	o.registerInspecting(cmd)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
+}
+
+// dataFolder is the folder given, or the node's.
+func (f *homeFlags) dataFolder(args []string) (string, error) {
+	switch {
+	case len(args) > 1:
+		return "", usageError{fmt.Errorf("inspect takes one folder, got %d arguments", len(args))}
+	case len(args) == 1 && (f.home != "" || f.node != ""):
+		return "", usageError{errors.New("give either a folder or a node")}
+	case len(args) == 1:
+		return args[0], nil
+	}
+	h, err := f.open()
+	if err != nil {
+		return "", err
+	}
+	cfg, err := h.Config()
+	if err != nil {
+		return "", err
+	}
+	if cfg.Data == "" {
+		return "", usageError{fmt.Errorf("the node on %s has no data folder: give one", h.Dir)}
+	}
+	if filepath.IsAbs(cfg.Data) {
+		return cfg.Data, nil
+	}
+	return filepath.Join(h.Dir, cfg.Data), nil
 }
 
 func showData(p *page, r *data.Report) {
