@@ -20,6 +20,9 @@ import (
 // processes asks for the end-to-end tests with real processes: `go test ./testnet -processes`.
 var processes = flag.Bool("processes", false, "run the end-to-end tests with real processes")
 
+// reportPath names a report of `mlecs testnet run` to be checked.
+var reportPath = flag.String("report", "", "report.json of a default run, to be checked")
+
 // TestMain lets the test binary stand for mlecs: nodes as processes are this binary, called as `BINARY start --home HOME` or
 // `BINARY join - --home HOME`.
 func TestMain(m *testing.M) {

@@ -43,8 +43,6 @@ type NodeReport struct {
 	ExactMatch      Compared `json:"exact_match"`
 	BytesSent       int64    `json:"bytes_sent"`
 	BytesReceived   int64    `json:"bytes_received"`
-
-	baseName string
 }
 
 // Compared is one metric (0 to 1) on a node's own test rows; null where a node has no such score.
