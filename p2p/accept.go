@@ -85,7 +85,7 @@ func (n *Network) admissible(s *record.Signed) error {
 		if err != nil {
 			return fmt.Errorf("look for records of %s: %w", s.Author, err)
 		}
-		if !other.CID.Equals(s.CID) && !n.roster.supersedes(s, other) {
+		if !other.CID.Equals(s.CID) && !n.roster.renews(s, other) {
 			return fmt.Errorf("%w: %d, %s", errConflict, s.Seq, other.CID)
 		}
 	}

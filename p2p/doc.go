@@ -18,10 +18,10 @@
 //   - token.go, invite.go, join.go: how a new node becomes a member with nothing but a token.
 //
 // Membership. The founder's key signs certificates. One with Invite set names the key of an invite token, which may sign one
-// certificate: of a member with the same role, until no later than the invite's own end, and with the invite's certificate as the
-// only parent. An invite is single use: of two certificates it signed for different peers the one with the lower CID stands, on
-// every node alike; the other peer is cut off. The token is thus a bearer secret: whoever sees it before it is used, or can produce
-// a lower CID, can take its place. The founder answers by revoking the invite, which ends every membership that came from it.
+// certificate: of a member with the same role, until no later than the invite's own end, and with the invite's certificate as the only
+// parent. An invite is single use: a node admits the first peer that it sees use it, and refuses every other one. The token is thus a
+// bearer secret until it is used. If two peers use one at the same moment at nodes that cannot hear each other, each side knows its own, and the
+// other is refused there; the founder answers by revoking the invite, which ends every membership that came from it.
 //
 // What is not protected: a peer that a member dials learns the federation's CID and the member's certificates, since one side has to
 // begin. A member can read and keep everything it is served. Record times are their authors' claims: a revoked member can backdate

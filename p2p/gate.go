@@ -27,6 +27,7 @@ type admission struct {
 	proved bool
 	mutual bool
 	rtt    time.Duration // last measured, 0 before
+	silent int           // pings in a row without an answer
 }
 
 func newGate(now func() time.Time) *gate {
@@ -114,8 +115,20 @@ func (g *gate) setRTT(p peer.ID, rtt time.Duration) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if a := g.peers[p]; a != nil {
-		a.rtt = rtt
+		a.rtt, a.silent = rtt, 0
 	}
+}
+
+// unanswered counts a ping of p that had no answer, and gives how many there were in a row.
+func (g *gate) unanswered(p peer.ID) int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	a := g.peers[p]
+	if a == nil {
+		return 0
+	}
+	a.silent++
+	return a.silent
 }
 
 // guard serves h to proved peers and resets the streams of all others.

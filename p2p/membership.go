@@ -57,7 +57,7 @@ type roster struct {
 	mu        sync.RWMutex
 	known     map[cid.Cid]*certificate
 	bySubject map[peer.ID][]*certificate // members' certificates only, in order of arrival
-	taken     map[cid.Cid]*certificate   // by invite: the member certificate that stands, lowest CID of those seen
+	taken     map[cid.Cid]*certificate   // by invite: the member certificate that was accepted first
 	revoked   map[cid.Cid]time.Time      // by certificate: the earliest revocation
 }
 
@@ -192,7 +192,7 @@ func (r *roster) stands(c *certificate) error {
 		}
 	}
 	if c.invite != nil {
-		if first := r.taken[c.invite.signed.CID]; first != nil && first.body.Subject != c.body.Subject && !lower(c, first) {
+		if first := r.taken[c.invite.signed.CID]; first != nil && first.body.Subject != c.body.Subject {
 			return refusal("invite was already used by another peer")
 		}
 	}
@@ -228,26 +228,25 @@ func (r *roster) add(s *record.Signed) error {
 	}
 	r.bySubject[c.body.Subject] = append(r.bySubject[c.body.Subject], c)
 	if c.invite != nil {
-		if first := r.taken[c.invite.signed.CID]; first == nil || lower(c, first) {
+		if r.taken[c.invite.signed.CID] == nil {
 			r.taken[c.invite.signed.CID] = c
 		}
 	}
 	return nil
 }
 
-// supersedes tells whether s may be kept beside other, a record under the same sequence number. Of two certificates by one invite
-// for different peers the one with the lower CID stands, and only a node that has seen both can know, so it is kept, and the higher
-// one is not. A peer may hold several.
-func (r *roster) supersedes(s, other *record.Signed) bool {
-	a, err := record.BodyAs[record.Certificate](s)
-	if err != nil || s.Author == r.founder {
+// renews tells whether s may be kept beside other, a record under the same sequence number: a peer whose join was interrupted signs its
+// certificate with the invite again. For another peer the invite is used up.
+func (r *roster) renews(s, other *record.Signed) bool {
+	if s.Author == r.founder {
 		return false
 	}
-	b, err := record.BodyAs[record.Certificate](other)
+	a, err := record.BodyAs[record.Certificate](s)
 	if err != nil {
 		return false
 	}
-	return a.Subject == b.Subject || bytes.Compare(s.CID.Bytes(), other.CID.Bytes()) < 0
+	b, err := record.BodyAs[record.Certificate](other)
+	return err == nil && a.Subject == b.Subject
 }
 
 // revoke takes a revocation by the founder; the certificate need not be known yet.

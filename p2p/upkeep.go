@@ -15,6 +15,7 @@ const (
 	sweepEvery  = 250 * time.Millisecond
 	tendEvery   = 3 * time.Second
 	pingTimeout = 3 * time.Second
+	maxSilent   = 3 // pings in a row
 )
 
 // upkeep is what wakes the loops that look after connections before their time.
@@ -106,5 +107,11 @@ func (n *Network) measure(ctx context.Context, p peer.ID) {
 	defer cancel()
 	if result, ok := <-ping.Ping(network.WithNoDial(ctx, "ping"), n.host, p); ok && result.Error == nil {
 		n.gate.setRTT(p, result.RTT)
+		return
+	}
+	// A QUIC connection to a process that was killed looks alive for half a minute; rounds wait for members in reach.
+	if ctx.Err() != context.Canceled && n.gate.unanswered(p) >= maxSilent {
+		n.log.Info("member does not answer", "peer", p)
+		n.host.Network().ClosePeer(p)
 	}
 }
