@@ -63,6 +63,12 @@ func (n *Network) answerHello(s network.Stream) {
 	defer s.Close()
 	p := s.Conn().RemotePeer()
 	s.SetDeadline(time.Now().Add(helloDeadline))
+	select {
+	case <-n.up: // a peer may dial between New and Serve
+	case <-n.ctx.Done():
+		s.Reset()
+		return
+	}
 	var req helloRequest
 	if err := readMessage(s, &req); err != nil {
 		s.Reset()

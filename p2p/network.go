@@ -62,6 +62,7 @@ type Network struct {
 
 	gossip  atomic.Pointer[gossip] // set while serving
 	serving atomic.Bool
+	up      chan struct{} // closed once gossip, sync and blob transfer have been started
 
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
@@ -87,6 +88,7 @@ func New(cfg Config, deps Deps) (*Network, error) {
 		sources:    newSources(),
 		upkeep:     newUpkeep(),
 		blocked:    newBlocklist(),
+		up:         make(chan struct{}),
 		feeds:      make(map[*feed]struct{}),
 	}
 	if n.log == nil {
@@ -116,6 +118,7 @@ func New(cfg Config, deps Deps) (*Network, error) {
 		host: n.gated, store: n.store, member: n.gate.proved, accept: n.acceptSynced, damaged: n.damagedRecord, log: n.log,
 	})
 	n.ctx, n.cancel = context.WithCancel(context.Background())
+	n.host.SetStreamHandler(helloProtocol, n.answerHello)
 	n.host.Network().Notify(&network.NotifyBundle{ConnectedF: n.connected, DisconnectedF: n.disconnected})
 	return n, nil
 }
@@ -174,7 +177,7 @@ func (n *Network) Serve(ctx context.Context) error {
 	n.sync.start()
 	defer n.blobs.close()
 	defer n.sync.close()
-	n.host.SetStreamHandler(helloProtocol, n.answerHello)
+	close(n.up)
 
 	supervisor := suture.New("p2p", suture.Spec{EventHook: func(e suture.Event) {
 		n.log.Error("network service failed", "event", e.String())
