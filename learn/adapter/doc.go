@@ -4,6 +4,9 @@
 //   - safetensors_write.go, safetensors_read.go: the HuggingFace safetensors format, canonical when written, limited when read.
 //   - half.go: widening of the 16-bit float types that foreign files hold.
 //   - mean.go: the weighted mean, with the same bits on every CPU.
+//   - rule.go: Rule, what all aggregation rules keep. pair.go finds LoRA's A and B by their PEFT names, and truncates ranks. The rules:
+//     padded.go (zero-padded and dimension-wise means of different ranks), hetlora.go, product.go (product mean and FLoRA's stacking),
+//     robust.go (median, trimmed mean), krum.go and clip.go (centered clipping).
 //
 // The pinned library github.com/nlpodyssey/safetensors is not used for reading and writing, only to check this package in its
 // tests: it takes the last of two tensors of one name, wants the whole file and a second copy of every tensor as bytes, and allows

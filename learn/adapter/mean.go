@@ -3,7 +3,6 @@ package adapter
 import (
 	"errors"
 	"fmt"
-	"math"
 )
 
 // WeightedMean averages components of equal structure: sum(w x) / sum(w), element by element, in float64 and in the order given.
@@ -16,18 +15,14 @@ func WeightedMean(cs []Component, weights []float64) (Component, error) {
 	if len(cs) != len(weights) {
 		return Component{}, fmt.Errorf("averaging component %q: %d components but %d weights", cs[0].Name, len(cs), len(weights))
 	}
-	var total float64
-	for i, w := range weights {
-		if !(w >= 0) || math.IsInf(w, 0) {
-			return Component{}, fmt.Errorf("averaging component %q: weight %d is %v", cs[0].Name, i, w)
-		}
-		total += w
-		if err := SameStructure(cs[0], cs[i]); err != nil {
+	total, err := sumWeights(weights)
+	if err != nil {
+		return Component{}, fmt.Errorf("averaging component %q: %w", cs[0].Name, err)
+	}
+	for i, c := range cs {
+		if err := SameStructure(cs[0], c); err != nil {
 			return Component{}, fmt.Errorf("averaging, input %d: %w", i, err)
 		}
-	}
-	if !(total > 0) || math.IsInf(total, 0) {
-		return Component{}, fmt.Errorf("averaging component %q: the weights sum to %v", cs[0].Name, total)
 	}
 	mean := cs[0].Clone()
 	for t := range mean.Tensors {
@@ -44,4 +39,22 @@ func WeightedMean(cs []Component, weights []float64) (Component, error) {
 		}
 	}
 	return mean, nil
+}
+
+// Mean is WeightedMean as a Rule.
+type Mean struct{}
+
+// Name is "weighted-mean".
+func (Mean) Name() string { return "weighted-mean" }
+
+// Combine averages contributions of equal structure by their weights.
+func (r Mean) Combine(cs []Contribution) (Component, error) {
+	if err := alike(r, cs); err != nil {
+		return Component{}, err
+	}
+	parts, weights := make([]Component, len(cs)), make([]float64, len(cs))
+	for i, c := range cs {
+		parts[i], weights[i] = c.Component, c.Weight
+	}
+	return WeightedMean(parts, weights)
 }

@@ -1,11 +1,8 @@
 package adapter_test
 
 import (
-	"encoding/json"
 	"errors"
 	"math"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -84,82 +81,5 @@ func TestWeightedMeanIsNotFused(t *testing.T) {
 	}
 	if v := got.Tensors[0].Data[0]; v != 0 {
 		t.Errorf("got %v, want 0", v)
-	}
-}
-
-func TestReferencePEFTAgg(t *testing.T) {
-	dir := os.Getenv("MLECS_REFERENCE")
-	if dir == "" {
-		dir = "../../../shared/reference"
-	}
-	dir = filepath.Join(dir, "peft-agg")
-	f, err := os.Open(filepath.Join(dir, "inputs.safetensors"))
-	if err != nil {
-		t.Skipf("no reference numbers: %v", err)
-	}
-	defer f.Close()
-	inputs, _, err := adapter.ReadTensors(f, 1<<20)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var meta struct {
-		EQ struct {
-			Samples    []float64 `json:"n_samples"`
-			Modalities []float64 `json:"modality_count"`
-		} `json:"eq"`
-	}
-	var outputs struct {
-		Tensors map[string]struct {
-			Shape []int     `json:"shape"`
-			Data  []float64 `json:"data"`
-		} `json:"tensors"`
-	}
-	for name, v := range map[string]any{"meta.json": &meta, "outputs_float64.json": &outputs} {
-		raw, err := os.ReadFile(filepath.Join(dir, name))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := json.Unmarshal(raw, v); err != nil {
-			t.Fatal(err)
-		}
-	}
-	clients := make([]adapter.Component, len(meta.EQ.Samples))
-	for _, x := range inputs {
-		set, rest, _ := strings.Cut(x.Name, ".")
-		client, module, _ := strings.Cut(rest, ".")
-		if set == "eq" {
-			c := &clients[client[1]-'0']
-			x.Name = module
-			c.Name, c.Tensors = "lora", append(c.Tensors, x)
-			c.Signature = adapter.Signature(c.Tensors)
-		}
-	}
-	product := make([]float64, len(clients))
-	for i := range product {
-		product[i] = meta.EQ.Samples[i] * meta.EQ.Modalities[i]
-	}
-	for method, weights := range map[string][]float64{
-		"uniform_mean":            {1, 1, 1},
-		"fedavg":                  meta.EQ.Samples,
-		"modality_mean":           meta.EQ.Modalities,
-		"modality_x_samples_mean": product,
-	} {
-		t.Run(method, func(t *testing.T) {
-			mean, err := adapter.WeightedMean(clients, weights)
-			if err != nil {
-				t.Fatal(err)
-			}
-			for _, x := range mean.Tensors {
-				want, ok := outputs.Tensors["eq."+method+"."+x.Name]
-				if !ok || len(want.Data) != len(x.Data) {
-					t.Fatalf("the reference has no tensor of this size for %q", x.Name)
-				}
-				for i, v := range x.Data {
-					if v != float32(want.Data[i]) && math.Abs(float64(v)-want.Data[i]) > 1e-7 {
-						t.Errorf("%q: value %d is %v, want %v", x.Name, i, v, want.Data[i])
-					}
-				}
-			}
-		})
 	}
 }
