@@ -107,7 +107,7 @@ func (d *lineDisplay) line(s string) {
 func (d *lineDisplay) progress(what string, done, total int64) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if what == d.what && d.clock()-d.last < d.every {
+	if what == d.what && d.clock()-d.last < d.every || what != d.what && done >= total { // what is done at once is no news
 		return
 	}
 	if what != d.what || done >= total {
@@ -149,6 +149,9 @@ func (d *barDisplay) say(format string, args ...any) {
 }
 
 func (d *barDisplay) progress(what string, done, total int64) {
+	if what != d.stage && done >= total {
+		return // what is done at once is no news
+	}
 	d.enter(what)
 	d.set(what, "", done, total)
 }
