@@ -26,16 +26,18 @@ func (a avoided) skip(id cid.Cid) bool {
 // ban passes over an aggregate for good.
 func (a avoided) ban(id cid.Cid) { a[id] = &obstacle{forGood: true} }
 
-// miss notes that an aggregate was not in reach; once that has lasted for patience, it is passed over for a time.
-func (a avoided) miss(id cid.Cid, patience, rest time.Duration) {
+// miss notes that an aggregate was not in reach, and tells for how long; once that has lasted for patience, it is passed over for a time.
+func (a avoided) miss(id cid.Cid, patience, rest time.Duration) time.Duration {
 	o := a[id]
 	if o == nil {
 		o = &obstacle{since: time.Now()}
 		a[id] = o
 	}
-	if time.Since(o.since) >= patience {
+	lasted := time.Since(o.since)
+	if lasted >= patience {
 		o.until = time.Now().Add(rest)
 	}
+	return lasted
 }
 
 // reached forgets an aggregate that was out of reach before.

@@ -175,7 +175,7 @@ func (b *baseline) mayBegin(ctx context.Context, round uint64) error {
 			break
 		}
 		b.live.compare("", 0, 0, 0)
-		if !b.rest(ctx, changed) {
+		if !rest(ctx, changed) {
 			return ctx.Err()
 		}
 	}

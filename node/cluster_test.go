@@ -155,7 +155,7 @@ func (m *member) halt() {
 func (m *member) until(what string, ok func(*api.Status) bool) *api.Status {
 	m.t.Helper()
 	var last *api.Status
-	for deadline := time.Now().Add(60 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(60 * time.Second); time.Now().Before(deadline); time.Sleep(25 * time.Millisecond) {
 		select {
 		case err := <-m.done:
 			m.done <- err

@@ -54,8 +54,8 @@ func newEdge(l *learner) (*edge, error) {
 	return e, l.remember(func(f *facts) { f.ParamsTotal, f.ParamsTrainable = total, trainable })
 }
 
-// restOfMissing is how long an edge passes over an aggregate that is not in reach, for another one of its round if there is any.
-const restOfMissing = 5 * time.Second
+// missing is how long an edge tries to reach an aggregate, and then passes over it for another one of its round, if there is any.
+const missing = 5 * time.Second
 
 // serve runs until ctx ends, or a failure that a new try from the stored state may mend.
 func (e *edge) serve(ctx context.Context) error {
@@ -87,7 +87,7 @@ func (e *edge) serve(ctx context.Context) error {
 				err = e.absorb(ctx, a, agg)
 			}
 			if err != nil {
-				if err := e.retry(ctx, a, err, changed, 0, restOfMissing); err != nil {
+				if err := e.retry(ctx, a, err, changed, missing, missing); err != nil {
 					return err
 				}
 				continue
@@ -108,7 +108,7 @@ func (e *edge) serve(ctx context.Context) error {
 			}
 			continue
 		}
-		if !e.rest(ctx, changed) {
+		if !e.await(ctx, changed) {
 			return ctx.Err()
 		}
 	}

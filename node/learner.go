@@ -97,11 +97,8 @@ func (l *learner) busy() (free func()) {
 	return l.gate.open
 }
 
-// rest waits for a change of the ledger, or for aggregates out of reach to come back; false when ctx has ended.
-func (l *learner) rest(ctx context.Context, changed <-chan struct{}) bool {
-	if len(l.avoided) > 0 {
-		return l.pause(ctx, changed)
-	}
+// rest waits for a change of the ledger; false when ctx has ended.
+func rest(ctx context.Context, changed <-chan struct{}) bool {
 	select {
 	case <-changed:
 		return true
@@ -110,9 +107,9 @@ func (l *learner) rest(ctx context.Context, changed <-chan struct{}) bool {
 	}
 }
 
-// pause waits a moment, or for a change of the ledger; false when ctx has ended.
-func (l *learner) pause(ctx context.Context, changed <-chan struct{}) bool {
-	t := time.NewTimer(retryEvery)
+// pause waits for d, or for a change of the ledger; false when ctx has ended.
+func pause(ctx context.Context, changed <-chan struct{}, d time.Duration) bool {
+	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-changed:
@@ -121,6 +118,14 @@ func (l *learner) pause(ctx context.Context, changed <-chan struct{}) bool {
 		return false
 	}
 	return true
+}
+
+// await waits for a change of the ledger, or for aggregates out of reach to be tried again; false when ctx has ended.
+func (l *learner) await(ctx context.Context, changed <-chan struct{}) bool {
+	if len(l.avoided) > 0 {
+		return pause(ctx, changed, retryEvery)
+	}
+	return rest(ctx, changed)
 }
 
 // retry tells of an aggregate that could not be taken over. One that is not in reach is tried again after a moment (nil) and, once it was
@@ -138,10 +143,12 @@ func (l *learner) retry(ctx context.Context, a *aggregateEntry, err error, chang
 	if !errors.Is(err, errNotFetched) {
 		return err
 	}
-	l.avoided.miss(a.cid, patience, rest)
-	l.live.fail(err)
-	l.log.Warn("aggregate not in reach", "err", err)
-	if !l.pause(ctx, changed) {
+	lasted := l.avoided.miss(a.cid, patience, rest)
+	if lasted > retryEvery { // else the network may only just be coming up
+		l.live.fail(err)
+		l.log.Warn("aggregate not in reach", "for", lasted.Round(time.Second), "err", err)
+	}
+	if !pause(ctx, changed, min(max(lasted, retrySoon), retryEvery)) {
 		return ctx.Err()
 	}
 	return nil

@@ -64,12 +64,12 @@ func (s *super) serve(ctx context.Context) error {
 			if err := s.finish(a.body.Round); err != nil {
 				return err
 			}
-			if !s.rest(ctx, changed) {
+			if !s.await(ctx, changed) {
 				return ctx.Err()
 			}
 		case !s.leads():
 			s.live.enter(phaseWaiting)
-			if !s.pause(ctx, changed) {
+			if !pause(ctx, changed, retryEvery) {
 				return ctx.Err()
 			}
 		default:
