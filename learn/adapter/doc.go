@@ -7,6 +7,7 @@
 //   - rule.go: Rule, what all aggregation rules keep. pair.go finds LoRA's A and B by their PEFT names, and truncates ranks. The rules:
 //     padded.go (zero-padded and dimension-wise means of different ranks), hetlora.go, product.go (product mean and FLoRA's stacking),
 //     robust.go (median, trimmed mean), krum.go and clip.go (centered clipping).
+//   - peft.go, peft_read.go, merge.go: LoRA as HuggingFace PEFT saves it, and base weights with it merged in.
 //
 // The pinned library github.com/nlpodyssey/safetensors is not used for reading and writing, only to check this package in its
 // tests: it takes the last of two tensors of one name, wants the whole file and a second copy of every tensor as bytes, and allows

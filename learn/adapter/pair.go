@@ -2,6 +2,7 @@ package adapter
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -40,7 +41,8 @@ func pairsOf(tensors []Tensor) ([]pair, error) {
 		side[module] = t
 	}
 	all := make([]pair, 0, len(as))
-	for module, a := range as {
+	for _, module := range slices.Sorted(maps.Keys(as)) {
+		a := as[module]
 		b, ok := bs[module]
 		if !ok {
 			return nil, fmt.Errorf("tensor %q has no lora_B: %w", a.Name, ErrStructure)
@@ -51,10 +53,9 @@ func pairsOf(tensors []Tensor) ([]pair, error) {
 		all = append(all, pair{module: module, rank: a.Shape[0], in: a.Shape[1], out: b.Shape[0], a: a.Data, b: b.Data})
 		delete(bs, module)
 	}
-	for _, b := range bs {
-		return nil, fmt.Errorf("tensor %q has no lora_A: %w", b.Name, ErrStructure)
+	for _, module := range slices.Sorted(maps.Keys(bs)) {
+		return nil, fmt.Errorf("tensor %q has no lora_A: %w", module+endB, ErrStructure)
 	}
-	slices.SortFunc(all, func(p, q pair) int { return strings.Compare(p.module, q.module) })
 	return all, nil
 }
 
