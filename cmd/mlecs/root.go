@@ -53,14 +53,18 @@ func run(args []string, out, errOut io.Writer) int {
 	return exitFailure
 }
 
-// oneLine joins the lines of several errors.
-func oneLine(s string) string {
-	return strings.Join(strings.FieldsFunc(s, func(r rune) bool { return r == '\n' }), "; ")
+// indented puts every line of an error that has several (one for each bad row, or each peer asked) under the first.
+func indented(s string) string {
+	lines := strings.FieldsFunc(s, func(r rune) bool { return r == '\n' })
+	for i := range lines {
+		lines[i] = strings.TrimSpace(lines[i])
+	}
+	return strings.Join(lines, "\n       ")
 }
 
-// printError shows an error as one line, and the advice that comes with it as a second.
+// printError shows an error, and under it the advice that comes with it.
 func printError(w io.Writer, err error) {
-	text := oneLine(err.Error())
+	text := indented(err.Error())
 	var advised *api.Error
 	if errors.As(err, &advised) && advised.Advice != "" {
 		text = strings.Replace(text, " ("+advised.Advice+")", "", 1)
