@@ -171,7 +171,7 @@ func (m *Member) running() (pid int, ok bool) {
 	if st, err := askStatus(m.Home); err == nil {
 		return st.PID, true
 	}
-	if m.PID > 0 && alive(m.PID, m.Home) {
+	if m.PID > 0 && startedFor(m.PID, m.Home) {
 		return m.PID, true
 	}
 	return 0, false

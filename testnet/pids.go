@@ -27,8 +27,17 @@ func askStatus(home string) (*api.Status, error) {
 	return client.Status(ctx)
 }
 
-// alive tells whether pid is a process, and, where /proc says so, one that was started for home: pids are used again.
-func alive(pid int, home string) bool {
+// startedFor tells whether pid is a process that was started for home, as far as /proc says: pids are used again.
+func startedFor(pid int, home string) bool {
+	if !alive(pid) {
+		return false
+	}
+	args, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+	return err != nil || bytes.Contains(args, []byte(home))
+}
+
+// alive tells whether pid is a process that has not ended.
+func alive(pid int) bool {
 	if err := syscall.Kill(pid, 0); err != nil && !errors.Is(err, syscall.EPERM) {
 		return false
 	}
@@ -36,9 +45,6 @@ func alive(pid int, home string) bool {
 		if i := bytes.LastIndexByte(stat, ')'); i >= 0 && i+2 < len(stat) && stat[i+2] == 'Z' {
 			return false // ended, and its parent has not looked yet
 		}
-	}
-	if args, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid)); err == nil {
-		return bytes.Contains(args, []byte(home))
 	}
 	return true
 }
@@ -68,10 +74,10 @@ func stopNode(ctx context.Context, m Member) error {
 		{func() error { return syscall.Kill(pid, syscall.SIGTERM) }, 10 * time.Second},
 		{func() error { return syscall.Kill(pid, syscall.SIGKILL) }, 5 * time.Second},
 	} {
-		if step.try() != nil && alive(pid, m.Home) {
+		if step.try() != nil && alive(pid) {
 			continue // not asked: the next way
 		}
-		if gone(ctx, pid, m.Home, step.wait) {
+		if gone(ctx, pid, step.wait) {
 			return nil
 		}
 		if err := ctx.Err(); err != nil {
@@ -82,16 +88,16 @@ func stopNode(ctx context.Context, m Member) error {
 }
 
 // gone waits until pid has ended.
-func gone(ctx context.Context, pid int, home string, wait time.Duration) bool {
+func gone(ctx context.Context, pid int, wait time.Duration) bool {
 	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	for alive(pid, home) {
+	for alive(pid) {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			return !alive(pid, home)
+			return !alive(pid)
 		}
 	}
 	return true

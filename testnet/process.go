@@ -23,7 +23,6 @@ type process struct {
 	name, role, home, exe string
 
 	leashed bool // the node ends when this process does
-	onStart func(pid int)
 
 	mu   sync.Mutex
 	cmd  *exec.Cmd
@@ -68,9 +67,6 @@ func (p *process) Start(ctx context.Context) error {
 	pid, done, err := p.launch()
 	if err != nil {
 		return fmt.Errorf("start %s: %w", p.name, err)
-	}
-	if p.onStart != nil {
-		p.onStart(pid)
 	}
 	return p.answer(ctx, pid, done)
 }

@@ -57,11 +57,7 @@ func TestReportKeysAreExact(t *testing.T) {
 		{"communication", doc["communication"], "bytes_per_edge_round fraction params_sent_per_edge_round params_total"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			var keys []string
-			for k := range c.at.(map[string]any) {
-				keys = append(keys, k)
-			}
-			if got := strings.Join(sorted(keys), " "); got != c.keys {
+			if got := strings.Join(sortedKeys(c.at.(map[string]any)), " "); got != c.keys {
 				t.Errorf("keys are %q, want %q", got, c.keys)
 			}
 		})

@@ -21,6 +21,7 @@ import (
 const stopPatience = 30 * time.Second
 
 // Run makes a testnet, lets it learn until the last round, reports, and stops it. When ctx ends it stops all nodes and returns ctx's error.
+// Nodes that somebody kills do not make it fail; those that end by themselves before the last round do, after the report.
 func Run(ctx context.Context, opt Options) (*Report, error) {
 	t, err := Start(ctx, opt)
 	if err != nil {
@@ -36,7 +37,7 @@ func Run(ctx context.Context, opt Options) (*Report, error) {
 		}
 	}
 	t.print(report)
-	return report, nil
+	return report, t.watcher.failure()
 }
 
 // Up makes a testnet and leaves it running. It returns when all nodes run; with opt.JSON it waits for the last round and reports, as Run
@@ -122,7 +123,7 @@ func (t *Testnet) Report(ctx context.Context) (*Report, error) {
 		return nil, err
 	}
 	if lost := t.watcher.lost(); len(lost) > 0 {
-		t.show.say("warning: %s ended before the last round; the report has what is on disk of it", strings.Join(lost, ", "))
+		t.show.say("warning: %s ended before the last round: the report has what is on its disk", strings.Join(lost, ", "))
 	}
 	return report, t.write(report, curves)
 }

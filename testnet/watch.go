@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os/exec"
 	"slices"
 	"strings"
 	"sync"
@@ -206,6 +207,18 @@ func (w *watcher) summary() string {
 		}
 	}
 	return strings.Join(parts, "; ")
+}
+
+// failure tells of a node that ended by itself before it was done: one that was killed is somebody's will.
+func (w *watcher) failure() error {
+	for i, n := range w.nodes {
+		var exit *exec.ExitError
+		if !w.views[i].lost || errors.As(n.Err(), &exit) && !exit.Exited() {
+			continue
+		}
+		return api.Advise(fmt.Errorf("%s ended before its last round: %s", n.Name(), ending(n)), "read its log: %s", n.Log())
+	}
+	return nil
 }
 
 // lost names the nodes that ended before they were done.

@@ -1,5 +1,0 @@
-package testnet
-
-import "slices"
-
-func sorted(s []string) []string { slices.Sort(s); return s }
