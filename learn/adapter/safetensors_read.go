@@ -15,6 +15,7 @@ import (
 // entry is one tensor of the header.
 type entry struct {
 	name    string
+	skip    bool
 	DType   string  `json:"dtype"`
 	Shape   []int   `json:"shape"`
 	Offsets []int64 `json:"data_offsets"`
@@ -24,6 +25,11 @@ type entry struct {
 // bytes, and refuses duplicate names, gaps, overlaps and bytes after the last tensor. Memory is taken as data arrive, never for what a
 // header merely claims. Tensors come in name order.
 func ReadTensors(r io.Reader, limit int64) ([]Tensor, map[string]string, error) {
+	return ReadTensorsExcept(r, limit, func(string) bool { return false })
+}
+
+// ReadTensorsExcept is ReadTensors without the tensors whose names skip is true for. Those may be of any type; nothing is kept of them.
+func ReadTensorsExcept(r io.Reader, limit int64, skip func(name string) bool) ([]Tensor, map[string]string, error) {
 	var prefix [8]byte
 	if _, err := io.ReadFull(r, prefix[:]); err != nil {
 		return nil, nil, fmt.Errorf("safetensors: reading the header's length: %w", err)
@@ -43,16 +49,24 @@ func ReadTensors(r io.Reader, limit int64) ([]Tensor, map[string]string, error) 
 	if err != nil {
 		return nil, nil, fmt.Errorf("safetensors: %w", err)
 	}
+	for i := range entries {
+		entries[i].skip = skip(entries[i].name)
+	}
 	if err := checkLayout(entries, limit-8-int64(size)); err != nil {
 		return nil, nil, fmt.Errorf("safetensors: %w", err)
 	}
-	tensors := make([]Tensor, len(entries))
-	for i, e := range entries {
-		data, err := readValues(r, e)
+	var tensors []Tensor
+	for _, e := range entries {
+		var data []float32
+		if e.skip {
+			_, err = io.CopyN(io.Discard, r, e.Offsets[1]-e.Offsets[0])
+		} else {
+			data, err = readValues(r, e)
+			tensors = append(tensors, Tensor{Name: e.name, Shape: e.Shape, Data: data})
+		}
 		if err != nil {
 			return nil, nil, fmt.Errorf("safetensors: reading tensor %q: %w", e.name, err)
 		}
-		tensors[i] = Tensor{Name: e.name, Shape: e.Shape, Data: data}
 	}
 	if n, err := io.ReadFull(r, prefix[:1]); n != 0 || err != io.EOF {
 		if n == 0 {
@@ -137,6 +151,12 @@ func checkLayout(entries []entry, limit int64) error {
 	for _, e := range entries {
 		if len(e.Offsets) != 2 || e.Shape == nil {
 			return fmt.Errorf("tensor %q: the header needs dtype, shape and two data_offsets", e.name)
+		}
+		if e.skip {
+			if e.Offsets[0] < 0 || e.Offsets[1] < e.Offsets[0] || e.Offsets[1] > limit {
+				return fmt.Errorf("tensor %q: offsets %v are out of range", e.name, e.Offsets)
+			}
+			continue
 		}
 		n, err := elements(e.Shape)
 		if err != nil {

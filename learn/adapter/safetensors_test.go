@@ -215,3 +215,20 @@ func FuzzReadTensors(f *testing.F) {
 		}
 	})
 }
+
+func TestSkippedTensorsMayBeOfAnyType(t *testing.T) {
+	header := `{"mask":{"dtype":"BOOL","shape":[3],"data_offsets":[4,7]},"w":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}`
+	file := binary.LittleEndian.AppendUint64(nil, uint64(len(header)))
+	file = append(append(file, header...), 0, 0, 0x80, 0x3f, 1, 1, 0)
+	skip := func(name string) bool { return name == "mask" }
+	tensors, _, err := adapter.ReadTensorsExcept(bytes.NewReader(file), int64(len(file)), skip)
+	if err != nil || len(tensors) != 1 || tensors[0].Name != "w" || tensors[0].Data[0] != 1 {
+		t.Errorf("tensors %v, error %v", tensors, err)
+	}
+	if _, _, err := adapter.ReadTensorsExcept(bytes.NewReader(file[:len(file)-1]), int64(len(file)), skip); err == nil {
+		t.Error("a file that ends within a skipped tensor was read")
+	}
+	if _, _, err := adapter.ReadTensors(bytes.NewReader(file), int64(len(file))); err == nil || !strings.Contains(err.Error(), `"mask"`) {
+		t.Errorf("error %v, want one that names the mask", err)
+	}
+}

@@ -10,6 +10,7 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"strings"
 
 	"github.com/mlecs/mlecs/learn/adapter"
 )
@@ -18,7 +19,7 @@ import (
 // config and tokenizer as JSON in the metadata. It is shared between models and never written.
 type Base struct {
 	Config    Config
-	Tensors   map[string]adapter.Tensor // transformer.wte.weight, transformer.h.0.attn.c_attn.weight [in,out], ...
+	Tensors   map[string]adapter.Tensor // by their names and in their shapes in HuggingFace's files of the family
 	Tokenizer *Tokenizer
 }
 
@@ -46,16 +47,30 @@ func (b *Base) Validate() error {
 		return err
 	}
 	want := b.Config.tensors()
+	var missing, extra []named
+	known := make(map[string]bool, len(want))
 	for _, w := range want {
-		t, ok := b.Tensors[w.name]
-		if !ok {
-			return fmt.Errorf("tensor %s %v is missing", w.name, w.shape)
+		known[w.name] = true
+		if _, ok := b.Tensors[w.name]; !ok {
+			missing = append(missing, w)
 		}
-		size := 1
-		for _, d := range w.shape {
-			size *= d
+	}
+	for _, name := range slices.Sorted(maps.Keys(b.Tensors)) {
+		if !known[name] {
+			extra = append(extra, named{name, b.Tensors[name].Shape})
 		}
-		if !slices.Equal(t.Shape, w.shape) || len(t.Data) != size {
+	}
+	switch {
+	case len(missing) > 0 && len(extra) > 0:
+		return fmt.Errorf("missing: %s; and not of a %v of %d layers: %s", list(missing), b.Config.Family, b.Config.Layers, list(extra))
+	case len(missing) > 0:
+		return fmt.Errorf("missing: %s", list(missing))
+	case len(extra) > 0:
+		return fmt.Errorf("not of a %v of %d layers: %s", b.Config.Family, b.Config.Layers, list(extra))
+	}
+	for _, w := range want {
+		t := b.Tensors[w.name]
+		if !slices.Equal(t.Shape, w.shape) || int64(len(t.Data)) != w.size() {
 			return fmt.Errorf("tensor %s has shape %v and %d values, the config wants %v", w.name, t.Shape, len(t.Data), w.shape)
 		}
 		for i, v := range t.Data {
@@ -64,21 +79,23 @@ func (b *Base) Validate() error {
 			}
 		}
 	}
-	if len(b.Tensors) != len(want) {
-		known := make(map[string]bool, len(want))
-		for _, w := range want {
-			known[w.name] = true
-		}
-		for _, name := range slices.Sorted(maps.Keys(b.Tensors)) {
-			if !known[name] {
-				return fmt.Errorf("tensor %s %v does not belong to a GPT-2 of %d layers", name, b.Tensors[name].Shape, b.Config.Layers)
-			}
-		}
-	}
 	if b.Tokenizer != nil && b.Tokenizer.Size() > b.Config.Vocab {
 		return fmt.Errorf("the tokenizer has %d tokens, the config's vocab_size is %d", b.Tokenizer.Size(), b.Config.Vocab)
 	}
 	return nil
+}
+
+// list names tensors in an error, not all of very many.
+func list(tensors []named) string {
+	const most = 8
+	var all []string
+	for _, t := range tensors[:min(len(tensors), most)] {
+		all = append(all, fmt.Sprintf("tensor %s %v", t.name, t.shape))
+	}
+	if rest := len(tensors) - most; rest > 0 {
+		all = append(all, fmt.Sprintf("and %d more", rest))
+	}
+	return strings.Join(all, ", ")
 }
 
 // Write encodes the base; equal bases give equal bytes.

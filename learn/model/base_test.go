@@ -104,7 +104,7 @@ func TestBadSpecs(t *testing.T) {
 		{"dimensions", func(s *model.Spec) { s.Modalities[0].Shape = []int{8, 8} }, "want 3 dimensions"},
 		{"zero dimension", func(s *model.Spec) { s.Modalities[0].Shape = []int{1, 0, 8} }, "[1 0 8]"},
 		{"overflow", func(s *model.Spec) { s.Modalities[0].Shape = []int{1 << 30, 1 << 30, 1 << 30} }, "camera"},
-		{"target", func(s *model.Spec) { s.Targets = []string{"q_proj"} }, `"q_proj"`},
+		{"target", func(s *model.Spec) { s.Targets = []string{"w_proj"} }, `"w_proj"`},
 		{"dropout", func(s *model.Spec) { s.Dropout = 1 }, "dropout"},
 		{"rank", func(s *model.Spec) { s.Rank = -1 }, "rank"},
 		{"prompt", func(s *model.Spec) { s.Prompt = 40 }, "40 soft prompts"},

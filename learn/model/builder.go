@@ -78,7 +78,7 @@ func (b *builder) affine(name string, x *gorgonia.Node) *gorgonia.Node {
 	return b.apply(&op.Affine{}, x, b.tensor(name+".weight"), b.tensor(name+".bias"))
 }
 
-func (b *builder) norm(name string, eps float64, x *gorgonia.Node) *gorgonia.Node {
+func (b *builder) layerNorm(name string, eps float64, x *gorgonia.Node) *gorgonia.Node {
 	return b.apply(&op.LayerNorm{Eps: eps}, x, b.tensor(name+".weight"), b.tensor(name+".bias"))
 }
 

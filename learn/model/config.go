@@ -3,98 +3,92 @@ package model
 import (
 	"fmt"
 	"math"
-	"strconv"
 )
 
-// Config is a GPT-2 architecture; the JSON names are HuggingFace's.
+// Family is an architecture of backbones.
+type Family int
+
+// The families.
+const (
+	GPT2 Family = iota
+	Llama
+)
+
+func (f Family) String() string {
+	switch f {
+	case GPT2:
+		return "gpt2"
+	case Llama:
+		return "llama"
+	}
+	return fmt.Sprintf("family %d", int(f))
+}
+
+// Config is the architecture of a backbone. As JSON it is HuggingFace's config.json of its family.
 type Config struct {
-	Layers    int     `json:"n_layer"`
-	Dim       int     `json:"n_embd"`
-	Heads     int     `json:"n_head"`
-	Vocab     int     `json:"vocab_size"`
-	Positions int     `json:"n_positions"`
-	Eps       float64 `json:"layer_norm_epsilon"`
+	Family    Family
+	Layers    int
+	Dim       int
+	Heads     int
+	Vocab     int
+	Positions int
+	Eps       float64 // of the norms
+
+	// Of Llama alone; zero takes the default in the comment.
+	KVHeads int     // heads of keys and values; divides Heads: Heads
+	HeadDim int     // width of a head: Dim/Heads
+	Hidden  int     // width of the feed-forward layer: 8/3 Dim, rounded up to a multiple of 8
+	Theta   float64 // base of the rotary angles: 10000
+	Untied  bool    // the head has a matrix of its own
 }
 
 // Limits of a Config. They bound what a Base from outside can make this process allocate.
 const (
-	maxLayers    = 128
-	maxDim       = 1 << 14
-	maxPositions = 1 << 16 // the limit of vocab_size is the tokenizer's
+	maxLayers    = 256
+	maxDim       = 1 << 16
+	maxPositions = 1 << 20 // the limit of vocab_size is the tokenizer's
+	maxTheta     = 1e12
+	maxBaseBytes = 8 << 30 // of all tensors as float32
 )
 
-// Validate says which field is wrong.
-func (c Config) Validate() error {
+// WithDefaults fills in zero fields that have a default.
+func (c Config) WithDefaults() Config {
+	if c.Family != Llama || c.Heads < 1 {
+		return c
+	}
 	for _, f := range []struct {
-		name       string
-		value, max int
-	}{
-		{"n_layer", c.Layers, maxLayers},
-		{"n_embd", c.Dim, maxDim},
-		{"n_head", c.Heads, maxDim},
-		{"vocab_size", c.Vocab, maxVocab},
-		{"n_positions", c.Positions, maxPositions},
-	} {
+		field *int
+		value int
+	}{{&c.KVHeads, c.Heads}, {&c.HeadDim, c.Dim / c.Heads}, {&c.Hidden, (c.Dim*8/3 + 7) / 8 * 8}} {
+		if *f.field == 0 {
+			*f.field = f.value
+		}
+	}
+	if c.Theta == 0 {
+		c.Theta = 10000
+	}
+	return c
+}
+
+// Validate says which field is wrong, by its name in config.json.
+func (c Config) Validate() error {
+	a, err := c.architecture()
+	if err != nil {
+		return err
+	}
+	for _, f := range append(a.sizes(), size{"vocab_size", c.Vocab, maxVocab}) {
 		if f.value < 1 || f.value > f.max {
 			return fmt.Errorf("config: %s is %d, want 1 to %d", f.name, f.value, f.max)
 		}
 	}
-	if c.Dim%c.Heads != 0 {
-		return fmt.Errorf("config: n_embd %d is not divisible by n_head %d", c.Dim, c.Heads)
+	if err := a.check(); err != nil {
+		return fmt.Errorf("config: %w", err)
 	}
 	if !(c.Eps > 0 && c.Eps < 1) || math.IsNaN(c.Eps) {
-		return fmt.Errorf("config: layer_norm_epsilon is %v, want more than 0 and less than 1", c.Eps)
+		return fmt.Errorf("config: %s is %v, want more than 0 and less than 1", a.epsName(), c.Eps)
+	}
+	if n := c.params(); n > maxBaseBytes/4 {
+		return fmt.Errorf("config: %d parameters; at most %d are supported", n, int64(maxBaseBytes/4))
 	}
 	return nil
-}
-
-// named is the name and shape of a tensor.
-type named struct {
-	name  string
-	shape []int
-}
-
-// Names of the tensors outside the blocks.
-const (
-	wteName = "transformer.wte.weight"
-	wpeName = "transformer.wpe.weight"
-	lnfName = "transformer.ln_f"
-)
-
-// tensors lists the tensors of the architecture. The output head is tied to wte and has none.
-func (c Config) tensors() []named {
-	all := []named{{wteName, []int{c.Vocab, c.Dim}}, {wpeName, []int{c.Positions, c.Dim}}}
-	for i := range c.Layers {
-		for _, part := range c.block() {
-			name := blockPrefix(i) + part.name
-			if part.norm {
-				all = append(all, named{name + ".weight", []int{c.Dim}}, named{name + ".bias", []int{c.Dim}})
-			} else {
-				all = append(all, named{name + ".weight", []int{part.in, part.out}}, named{name + ".bias", []int{part.out}})
-			}
-		}
-	}
-	return append(all, named{lnfName + ".weight", []int{c.Dim}}, named{lnfName + ".bias", []int{c.Dim}})
-}
-
-func blockPrefix(layer int) string { return "transformer.h." + strconv.Itoa(layer) + "." }
-
-// part is a module of a block: a layer norm, or a linear map that LoRA can tune.
-type part struct {
-	name    string
-	norm    bool
-	in, out int
-}
-
-// block lists the modules of a block in the order of op.Block's inputs.
-func (c Config) block() []part {
-	d := c.Dim
-	return []part{
-		{name: "ln_1", norm: true},
-		{name: "attn.c_attn", in: d, out: 3 * d},
-		{name: "attn.c_proj", in: d, out: d},
-		{name: "ln_2", norm: true},
-		{name: "mlp.c_fc", in: d, out: 4 * d},
-		{name: "mlp.c_proj", in: 4 * d, out: d},
-	}
 }

@@ -43,7 +43,7 @@ func (b *builder) fusion(s Spec, rows int) *fusion {
 		projection, data := b.encode(s, m, rows)
 		f.inputs, f.projections = append(f.inputs, data), append(f.projections, projection)
 	}
-	f.normal = b.norm(connectorNorm, connectorEps, b.apply(&op.Concat{}, f.projections...))
+	f.normal = b.layerNorm(connectorNorm, connectorEps, b.apply(&op.Concat{}, f.projections...))
 	return f
 }
 

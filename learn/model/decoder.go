@@ -10,51 +10,82 @@ import (
 type packs map[string]*op.Packed
 
 func packBase(b *Base) packs {
-	all := make(packs)
+	all, n := make(packs), b.Config.arch().names()
 	for _, t := range b.Config.tensors() {
-		if len(t.shape) == 2 && t.name != wpeName {
+		table := t.name == n.positions || t.name == n.tokens && n.tokens != n.head // looked up in, not multiplied with
+		if len(t.shape) == 2 && !table {
 			all[t.name] = op.Pack(b.Tensors[t.name].Data, t.shape[0], t.shape[1])
 		}
 	}
 	return all
 }
 
-// newBlock is one transformer block with its LoRA, and the names of its tensors in the order of op.Block's inputs.
-func newBlock(c Config, l lora, packed packs, layer, steps int, scratch *op.Scratch, noise func(rate float64) op.Noise) (*op.Block, []string) {
-	b := op.NewBlock(steps, c.Heads, c.Dim, c.Eps, scratch)
-	affines := map[string]*op.Affine{"attn.c_attn": &b.QKV, "attn.c_proj": &b.AttnProj, "mlp.c_fc": &b.FC, "mlp.c_proj": &b.MLPProj}
-	var names []string
-	for _, p := range c.block() {
-		module := blockPrefix(layer) + p.name
-		names = append(names, module+".weight", module+".bias")
+// decoder builds the blocks of one backbone.
+type decoder struct {
+	arch    architecture
+	lora    lora
+	packed  packs
+	steps   int
+	rope    *op.Rope
+	scratch *op.Scratch
+	noise   func(rate float64) op.Noise
+}
+
+func newDecoder(c Config, l lora, packed packs, steps int, noise func(rate float64) op.Noise) *decoder {
+	a := c.arch()
+	return &decoder{arch: a, lora: l, packed: packed, steps: steps, rope: a.newRope(steps), scratch: new(op.Scratch), noise: noise}
+}
+
+// block is one transformer block with its LoRA, and the names of its tensors in the order of op.Block's inputs.
+func (d *decoder) block(layer int) (*op.Block, []string) {
+	b := d.arch.newBlock(d.steps, d.rope, d.scratch)
+	affines, prefix := b.Affines(), d.arch.prefix(layer)
+	var all []string
+	for _, p := range d.arch.block() {
+		for _, t := range p.tensors(prefix) {
+			all = append(all, t.name)
+		}
 		if p.norm {
 			continue
 		}
-		f := affines[p.name]
-		f.Packed = packed[module+".weight"]
-		if l.on(p) {
-			f.Rank, f.Scale, f.Noise = l.rank, l.scale, noise(l.dropout)
-			names = append(names, loraPrefix(module)+".lora_A.weight", loraPrefix(module)+".lora_B.weight")
+		f := affines[0]
+		affines = affines[1:]
+		module := prefix + p.name
+		f.Packed = d.packed[module+".weight"]
+		if d.lora.on(p) {
+			f.Rank, f.Scale, f.Noise = d.lora.rank, d.lora.scale, d.noise(d.lora.dropout)
+			all = append(all, loraPrefix(module)+loraA, loraPrefix(module)+loraB)
 		}
 	}
-	return b, names
+	return b, all
 }
 
-// decode adds the backbone and gives the hidden states after the last layer norm, [rows*(prompt+slots), dim].
+// decode adds the backbone and gives the hidden states after the last norm, [rows*(prompt+slots), dim].
 func (b *builder) decode(c Config, l lora, embed *op.Embed, prompts *gorgonia.Node) *gorgonia.Node {
-	in := []*gorgonia.Node{b.tensor(wteName), b.tensor(wpeName)}
+	d := newDecoder(c, l, b.packed, embed.Prompt+embed.Slots, b.noise)
+	n := d.arch.names()
+	in := []*gorgonia.Node{b.tensor(n.tokens)}
+	if embed.Rotary = n.positions == ""; !embed.Rotary {
+		in = append(in, b.tensor(n.positions))
+	}
 	if embed.Prompt > 0 {
 		in = append(in, prompts)
 	}
 	x := b.apply(embed, in...)
-	scratch := new(op.Scratch)
 	for i := range c.Layers {
-		block, names := newBlock(c, l, b.packed, i, embed.Prompt+embed.Slots, scratch, b.noise)
+		block, tensors := d.block(i)
 		in := []*gorgonia.Node{x}
-		for _, name := range names {
+		for _, name := range tensors {
 			in = append(in, b.tensor(name))
 		}
 		x = b.apply(block, in...)
 	}
-	return b.norm(lnfName, c.Eps, x)
+	in = []*gorgonia.Node{x}
+	for _, t := range n.norm.tensors("") {
+		in = append(in, b.tensor(t.name))
+	}
+	return b.apply(d.arch.newNorm(), in...)
 }
+
+// head is the matrix that turns hidden states into logits.
+func (b *builder) head(c Config) *gorgonia.Node { return b.tensor(c.arch().names().head) }

@@ -10,15 +10,17 @@ import (
 // decoding runs the backbone on some rows outside a graph, with a key-value cache: the ops are those of the training graph,
 // without dropout.
 type decoding struct {
-	config     Config
-	prompt     int
-	wte, wpe   []float32
-	head       *op.Packed // of wte
-	gain, bias []float32  // of the last layer norm
-	norm       op.LayerNorm
-	blocks     []*op.Block
-	weights    [][][]float32 // per block, in the order of op.Block's inputs
-	caches     []*op.Cache
+	config Config
+	embed  op.Embed
+	tables [][]float32 // of tokens, and of positions if there is such a table
+	head   []float32
+	packed *op.Packed // of the head
+	norm   op.Norm
+	last   [][]float32 // parameters of norm
+	blocks []*op.Block
+	// per block
+	weights [][][]float32 // in the order of op.Block's inputs
+	caches  []*op.Cache
 
 	length []int     // positions of each row so far
 	logits []float32 // of the next token of each row of the last read or append
@@ -34,25 +36,31 @@ func newDecoding(base *Base, l lora, trained map[string]*parameter, packed packs
 		return base.Tensors[name].Data
 	}
 	c := base.Config
-	d := &decoding{
-		config: c, prompt: prompt,
-		wte: data(wteName), wpe: data(wpeName), head: packed[wteName],
-		gain: data(lnfName + ".weight"), bias: data(lnfName + ".bias"),
-		norm: op.LayerNorm{Eps: c.Eps},
-	}
 	longest := 0
 	for _, text := range texts {
 		longest = max(longest, len(text))
 	}
 	capacity := min(prompt+longest+limit, c.Positions)
+	from := newDecoder(c, l, packed, capacity, func(float64) op.Noise { return op.Noise{} })
+	n := from.arch.names()
+	d := &decoding{
+		config: c, embed: op.Embed{Prompt: prompt, Rotary: n.positions == ""}, tables: [][]float32{data(n.tokens)},
+		head: data(n.head), packed: packed[n.head], norm: from.arch.newNorm(),
+	}
+	if !d.embed.Rotary {
+		d.tables = append(d.tables, data(n.positions))
+	}
+	for _, t := range n.norm.tensors("") {
+		d.last = append(d.last, data(t.name))
+	}
 	for i := range c.Layers {
-		block, names := newBlock(c, l, packed, i, capacity, nil, func(float64) op.Noise { return op.Noise{} })
-		weights := make([][]float32, len(names))
-		for j, name := range names {
+		block, tensors := from.block(i)
+		weights := make([][]float32, len(tensors))
+		for j, name := range tensors {
 			weights[j] = data(name)
 		}
 		d.blocks, d.weights = append(d.blocks, block), append(d.weights, weights)
-		d.caches = append(d.caches, op.NewCache(len(texts), capacity, c.Dim))
+		d.caches = append(d.caches, block.NewCache(len(texts), capacity))
 	}
 	return d
 }
@@ -60,16 +68,17 @@ func newDecoding(base *Base, l lora, trained map[string]*parameter, packed packs
 // read takes the soft prompts [rows, prompt*dim] and the texts, cut at the front to fit the base's positions, and computes the
 // logits after each row's last position. A row needs a soft prompt or a token.
 func (d *decoding) read(prompts []float32, texts [][]int) {
-	rows := len(texts)
-	embed := &op.Embed{Rows: rows, Prompt: d.prompt, From: make([]int32, rows)}
+	rows, prompt := len(texts), d.embed.Prompt
+	embed := d.embed
+	embed.Rows, embed.From = rows, make([]int32, rows)
 	texts = slices.Clone(texts)
 	d.length = make([]int, rows)
 	all, start := make([]int, rows), make([]int, rows)
 	for i, text := range texts {
-		texts[i] = text[max(0, d.prompt+len(text)-d.config.Positions):]
+		texts[i] = text[max(0, prompt+len(text)-d.config.Positions):]
 		embed.Slots = max(embed.Slots, len(texts[i]))
 		embed.From[i] = int32(i)
-		d.length[i] = d.prompt + len(texts[i])
+		d.length[i] = prompt + len(texts[i])
 		all[i] = i
 	}
 	embed.IDs = make([]int32, rows*embed.Slots)
@@ -81,12 +90,10 @@ func (d *decoding) read(prompts []float32, texts [][]int) {
 			embed.IDs[i*embed.Slots+j] = int32(id)
 		}
 	}
-	steps, dim := d.prompt+embed.Slots, d.config.Dim
+	steps, dim := prompt+embed.Slots, d.config.Dim
 	x := make([]float32, rows*steps*dim)
-	embed.Forward(x, [][]float32{d.wte, d.wpe, prompts})
-	for i, b := range d.blocks {
-		b.Extend(x, steps, d.weights[i], d.caches[i], all, start)
-	}
+	embed.Forward(x, append(slices.Clone(d.tables), prompts))
+	d.extend(x, steps, all, start)
 	last := make([]float32, rows*dim)
 	for i, n := range d.length {
 		copy(last[i*dim:][:dim], x[(i*steps+n-1)*dim:])
@@ -100,28 +107,31 @@ func (d *decoding) append(rows, ids []int) {
 	x, start := make([]float32, len(rows)*dim), make([]int, len(rows))
 	for i, row := range rows {
 		start[i] = d.length[row]
-		token, position := d.wte[ids[i]*dim:][:dim], d.wpe[start[i]*dim:][:dim]
-		for j := range dim {
-			x[i*dim+j] = token[j] + position[j]
-		}
+		one := op.Embed{Rows: 1, Slots: 1, Rotary: d.embed.Rotary, IDs: []int32{int32(ids[i])}, Offset: start[i]}
+		one.Forward(x[i*dim:][:dim], d.tables)
 		d.length[row]++
 	}
-	for i, b := range d.blocks {
-		b.Extend(x, 1, d.weights[i], d.caches[i], rows, start)
-	}
+	d.extend(x, 1, rows, start)
 	d.next(x)
+}
+
+// extend runs the blocks on n further positions of some rows.
+func (d *decoding) extend(x []float32, n int, rows, start []int) {
+	for i, b := range d.blocks {
+		b.Extend(x, n, d.weights[i], d.caches[i], rows, start)
+	}
 }
 
 // next computes the logits of hidden states [n, dim].
 func (d *decoding) next(x []float32) {
 	dim, vocab := d.config.Dim, d.config.Vocab
 	n := len(x) / dim
-	d.norm.Forward(x, [][]float32{x, d.gain, d.bias})
+	d.norm.Forward(x, append([][]float32{x}, d.last...))
 	if cap(d.logits) < n*vocab {
 		d.logits = make([]float32, n*vocab)
 	}
 	d.logits = d.logits[:n*vocab]
-	op.Logits(d.logits, x, d.wte, d.head, dim)
+	op.Logits(d.logits, x, d.head, d.packed, dim)
 }
 
 // argmax is the index of the largest value, the lowest among equals.

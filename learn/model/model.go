@@ -35,6 +35,7 @@ func New(base *Base, spec Spec, seed uint64) (*Model, error) {
 	if base.Config.Positions <= spec.Prompt {
 		return nil, fmt.Errorf("spec: %d soft prompts leave no room in the base's %d positions", spec.Prompt, base.Config.Positions)
 	}
+	spec.Targets = spec.targetsOf(base.Config.arch())
 	m := &Model{base: base, spec: spec, end: -1, packed: packBase(base), byName: make(map[string]*parameter)}
 	if base.Tokenizer != nil {
 		m.end = base.Tokenizer.End()
@@ -48,7 +49,7 @@ func New(base *Base, spec Spec, seed uint64) (*Model, error) {
 	return m, nil
 }
 
-// Spec is the structure, with defaults filled in and modalities in name order.
+// Spec is the structure, with defaults filled in, modalities in name order, and the LoRA targets of the base's family.
 func (m *Model) Spec() Spec { return m.spec }
 
 // Params counts all parameters and the trainable ones.

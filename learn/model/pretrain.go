@@ -29,6 +29,7 @@ const (
 // tokens, and long ones are cut into windows. Sequences begin at a random position, because in use soft prompts and a text stand
 // before what the backbone writes. Equal arguments give equal bits. If ctx ends, its error is returned.
 func Pretrain(ctx context.Context, cfg Config, tok *Tokenizer, texts []string, opt PretrainOptions) (*Base, error) {
+	cfg = cfg.WithDefaults()
 	if err := cfg.Validate(); err != nil {
 		return nil, fmt.Errorf("pretrain: %w", err)
 	}
@@ -136,7 +137,7 @@ func newPretraining(cfg Config, opt PretrainOptions, windows [][]int32) (*pretra
 	t.embed = &op.Embed{Rows: opt.Batch, Slots: longest, IDs: make([]int32, opt.Batch*longest)}
 	t.b = newBuilder(t.params, nil, nil, true)
 	hidden := t.b.decode(cfg, lora{}, t.embed, nil)
-	t.node = t.b.apply(t.loss, hidden, t.b.tensor(wteName))
+	t.node = t.b.apply(t.loss, hidden, t.b.head(cfg))
 	cost := t.b.apply(&op.Total{Weights: []float64{1}}, t.node)
 	return t, t.b.finish(cost)
 }
@@ -145,29 +146,38 @@ func newPretraining(cfg Config, opt PretrainOptions, windows [][]int32) (*pretra
 func initialBase(cfg Config, seed uint64) map[string]*parameter {
 	std := 0.02 * math.Sqrt(768/float64(cfg.Dim))
 	all := make(map[string]*parameter)
-	put := func(name string, fill initial, shape ...int) {
-		all[name] = newParameter(seed, name, fill, 1, shape...)
-	}
-	put(wteName, normal(std), cfg.Vocab, cfg.Dim)
-	put(wpeName, normal(std/2), cfg.Positions, cfg.Dim)
-	for i := range cfg.Layers {
-		for _, p := range cfg.block() {
-			name := blockPrefix(i) + p.name
-			switch {
-			case p.norm:
-				put(name+".weight", ones, cfg.Dim)
-				put(name+".bias", zeros, cfg.Dim)
-				continue
-			case p.out == cfg.Dim: // writes to the residual stream, as two maps of every layer do
-				put(name+".weight", normal(std/math.Sqrt(2*float64(cfg.Layers))), p.in, p.out)
-			default:
-				put(name+".weight", normal(std), p.in, p.out)
+	put := func(t named, fill initial) { all[t.name] = newParameter(seed, t.name, fill, 1, t.shape...) }
+	initialise := func(prefix string, p part) {
+		weight := normal(std)
+		switch {
+		case p.norm:
+			weight = ones
+		case p.residual: // as two maps of every layer are
+			weight = normal(std / math.Sqrt(2*float64(cfg.Layers)))
+		}
+		for i, t := range p.tensors(prefix) {
+			if i > 0 {
+				weight = zeros
 			}
-			put(name+".bias", zeros, p.out)
+			put(t, weight)
 		}
 	}
-	put(lnfName+".weight", ones, cfg.Dim)
-	put(lnfName+".bias", zeros, cfg.Dim)
+	a := cfg.arch()
+	n := a.names()
+	for i := range cfg.Layers {
+		for _, p := range a.block() {
+			initialise(a.prefix(i), p)
+		}
+	}
+	initialise("", n.norm)
+	for _, t := range cfg.tensors() {
+		switch t.name {
+		case n.tokens, n.head:
+			put(t, normal(std))
+		case n.positions:
+			put(t, normal(std/2))
+		}
+	}
 	return all
 }
 

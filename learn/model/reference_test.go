@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"gorgonia.org/gorgonia"
@@ -56,8 +57,8 @@ func readJSON(t *testing.T, path string, into any) {
 	}
 }
 
-// gptCase is the reference GPT-2 with its adapter, soft prompt and batch.
-type gptCase struct {
+// referenceCase is a reference backbone with its adapter, soft prompt and batch.
+type referenceCase struct {
 	base    *Base
 	lora    lora
 	adapter map[string]*parameter
@@ -84,13 +85,13 @@ type genCase struct {
 	IDs []int `json:"new_ids"`
 }
 
-func loadGPT(t *testing.T) *gptCase {
-	dir := reference(t, "gpt2-tiny")
-	c := &gptCase{base: &Base{Tensors: readTensors(t, filepath.Join(dir, "model.safetensors"))}, adapter: make(map[string]*parameter)}
-	readJSON(t, filepath.Join(dir, "config.json"), &c.base.Config)
-	if err := c.base.Validate(); err != nil {
+func loadReference(t *testing.T, name string) *referenceCase {
+	dir := reference(t, name)
+	base, err := ReadFolder(dir)
+	if err != nil {
 		t.Fatal(err)
 	}
+	c := &referenceCase{base: base, adapter: make(map[string]*parameter)}
 	readJSON(t, filepath.Join(dir, "io.json"), &c.io)
 	var peft struct {
 		Rank    int      `json:"r"`
@@ -118,21 +119,29 @@ func loadGPT(t *testing.T) *gptCase {
 	return c
 }
 
-// close fails unless got is within atol + rtol*|want|.
-func closeTo(t *testing.T, what string, got, want []float32, atol, rtol float64) {
+// closeTo fails unless got is within atol + rtol*|want|, and gives the largest difference.
+func closeTo(t *testing.T, what string, got, want []float32, atol, rtol float64) (most float64) {
 	t.Helper()
 	if len(got) != len(want) {
 		t.Fatalf("%s: %d values, want %d", what, len(got), len(want))
 	}
 	for i, w := range want {
-		if diff := math.Abs(float64(got[i] - w)); !(diff <= atol+rtol*math.Abs(float64(w))) {
+		diff := math.Abs(float64(got[i] - w))
+		if !(diff <= atol+rtol*math.Abs(float64(w))) {
 			t.Fatalf("%s: value %d is %v, want %v", what, i, got[i], w)
 		}
+		most = max(most, diff)
 	}
+	return most
 }
 
-func TestReferenceGPT2(t *testing.T) {
-	c := loadGPT(t)
+func TestReferenceGPT2(t *testing.T)  { testReference(t, "gpt2-tiny") }
+func TestReferenceLlama(t *testing.T) { testReference(t, "llama-tiny") }
+
+// testReference compares logits, losses and gradients, with and without LoRA and soft prompt.
+func testReference(t *testing.T, name string) {
+	c := loadReference(t, name)
+	packed := packBase(c.base)
 	for _, test := range []struct {
 		name         string
 		lora, prompt bool
@@ -177,13 +186,13 @@ func TestReferenceGPT2(t *testing.T) {
 				}
 			}
 
-			b := newBuilder(trained, c.base.Tensors, packBase(c.base), true)
+			b := newBuilder(trained, c.base.Tensors, packed, true)
 			var prompts *gorgonia.Node
 			if test.prompt {
 				prompts = b.tensor(c.prompt.Name)
 			}
 			hidden := b.decode(c.base.Config, l, embed, prompts)
-			node := b.apply(loss, hidden, b.tensor(wteName))
+			node := b.apply(loss, hidden, b.head(c.base.Config))
 			var cost *gorgonia.Node
 			if len(trained) > 0 {
 				cost = b.apply(&op.Total{Weights: []float64{1}}, node)
@@ -194,8 +203,10 @@ func TestReferenceGPT2(t *testing.T) {
 			if err := b.g.Run(); err != nil {
 				t.Fatal(err)
 			}
-			if got, want := float64(op.Floats(node)[0]), c.io.Loss[test.name]; math.Abs(got-want) > 5e-6 {
-				t.Errorf("loss %v, want %v", got, want)
+			got := float64(op.Floats(node)[0])
+			lossDiff := math.Abs(got - c.io.Loss[test.name])
+			if !(lossDiff <= 5e-6) {
+				t.Errorf("loss %v, want %v", got, c.io.Loss[test.name])
 			}
 
 			name := "logits"
@@ -204,42 +215,47 @@ func TestReferenceGPT2(t *testing.T) {
 			}
 			want, vocab := c.numbers[name], c.base.Config.Vocab
 			h := op.Floats(hidden)
+			var logitDiff, gradDiff float64
 			for i, mask := range c.io.AttentionMask {
 				for j := range steps {
 					if j >= embed.Prompt && mask[j-embed.Prompt] == 0 {
 						continue
 					}
 					at := i*steps + j
-					closeTo(t, name, logitsOf(c.base, h[at*dim:][:dim]), want.Data[at*vocab:][:vocab], 2e-5, 0)
+					logitDiff = max(logitDiff, closeTo(t, name, logitsOf(c.base, h[at*dim:][:dim]), want.Data[at*vocab:][:vocab], 2e-5, 0))
 				}
 			}
 			for i, g := range b.gradients() {
 				p := b.params[i]
-				closeTo(t, test.gradients+p.Name, g, c.numbers[test.gradients+p.Name].Data, 2e-6, 1e-4)
+				gradDiff = max(gradDiff, closeTo(t, test.gradients+p.Name, g, c.numbers[test.gradients+p.Name].Data, 2e-6, 1e-4))
 			}
 			if len(b.params) != len(trained) {
 				t.Errorf("%d gradients, want %d", len(b.params), len(trained))
 			}
+			t.Logf("largest differences: logits %.1e, loss %.1e, gradients %.1e", logitDiff, lossDiff, gradDiff)
 		})
 	}
 }
 
-// logitsOf is the tied head in float64.
+// logitsOf is the head in float64.
 func logitsOf(base *Base, hidden []float32) []float32 {
-	wte, d := base.Tensors[wteName].Data, len(hidden)
-	out := make([]float32, len(wte)/d)
+	head, d := base.Tensors[base.Config.arch().names().head].Data, len(hidden)
+	out := make([]float32, len(head)/d)
 	for id := range out {
 		var sum float64
 		for j, v := range hidden {
-			sum += float64(v) * float64(wte[id*d+j])
+			sum += float64(v) * float64(head[id*d+j])
 		}
 		out[id] = float32(sum)
 	}
 	return out
 }
 
-func TestReferenceGPT2Greedy(t *testing.T) {
-	c := loadGPT(t)
+func TestReferenceGPT2Greedy(t *testing.T)  { testReferenceGreedy(t, "gpt2-tiny") }
+func TestReferenceLlamaGreedy(t *testing.T) { testReferenceGreedy(t, "llama-tiny") }
+
+func testReferenceGreedy(t *testing.T, name string) {
+	c := loadReference(t, name)
 	steps := c.io.Generation.New
 	decode := func(l lora, trained map[string]*parameter, prompts []float32, texts [][]int) [][]int {
 		d := newDecoding(c.base, l, trained, packBase(c.base), len(prompts)/c.base.Config.Dim, texts, steps)
@@ -278,5 +294,23 @@ func TestReferenceGPT2Greedy(t *testing.T) {
 				t.Errorf("%s, row %d alone: %v, want %v", test.name, i, got[0], test.want[i])
 			}
 		}
+	}
+}
+
+func TestReferenceGPT2Merged(t *testing.T)  { testReferenceMerged(t, "gpt2-tiny") }
+func TestReferenceLlamaMerged(t *testing.T) { testReferenceMerged(t, "llama-tiny") }
+
+func testReferenceMerged(t *testing.T, name string) {
+	c := loadReference(t, name)
+	merged := c.lora.merge(c.base, c.adapter)
+	compared := 0
+	for name, want := range c.numbers {
+		if name, ok := strings.CutPrefix(name, "merged."); ok {
+			t.Logf("%s: largest difference %.1e", name, closeTo(t, name, merged.Tensors[name].Data, want.Data, 1e-6, 0))
+			compared++
+		}
+	}
+	if compared == 0 {
+		t.Error("no merged weights to compare with")
 	}
 }

@@ -42,7 +42,10 @@ type Spec struct {
 	Alpha      float64    `json:"alpha"`        // LoRA alpha: 16; the update is scaled by alpha/r
 	Dropout    float64    `json:"dropout"`      // in the connector
 	LoRADrop   float64    `json:"lora_dropout"` // in front of LoRA's A
-	Targets    []string   `json:"targets"`      // LoRA targets, by name suffix as in PEFT: attn.c_attn, attn.c_proj
+	// Targets are LoRA's, by name suffix as in PEFT. A federation may have bases of several families, so the list may name
+	// modules of each: a model takes those of its base's family, and where that has none of them its default, the maps into and
+	// out of attention (GPT-2: attn.c_attn, attn.c_proj; Llama: q_proj, k_proj, v_proj, o_proj). Empty, but not nil: no LoRA.
+	Targets []string `json:"targets"`
 }
 
 const maxElements = 1 << 24
@@ -59,9 +62,6 @@ func (s Spec) WithDefaults() Spec {
 	}
 	if s.Alpha == 0 {
 		s.Alpha = 16
-	}
-	if s.Targets == nil {
-		s.Targets = []string{"attn.c_attn", "attn.c_proj"}
 	}
 	s.Modalities = slices.Clone(s.Modalities)
 	slices.SortFunc(s.Modalities, func(a, b Modality) int { return strings.Compare(a.Name, b.Name) })
@@ -94,9 +94,8 @@ func (s Spec) Validate() error {
 		return fmt.Errorf("spec: lora_dropout is %v, want 0 or more and less than 1", s.LoRADrop)
 	}
 	for _, target := range s.Targets {
-		known := slices.ContainsFunc(Config{}.block(), func(p part) bool { return !p.norm && matches(p.name, target) })
-		if !known {
-			return fmt.Errorf("spec: no LoRA target is named %q; there are attn.c_attn, attn.c_proj, mlp.c_fc and mlp.c_proj", target)
+		if !targetable(gpt2{}, target) && !targetable(llama{}, target) {
+			return fmt.Errorf("spec: no LoRA target is named %q; there are %s", target, strings.Join(targetNames(), ", "))
 		}
 	}
 	if len(s.Modalities) == 0 {
@@ -137,6 +136,38 @@ func (m Modality) validate() error {
 // matches says whether a LoRA target names the module: the whole name or a suffix after a dot.
 func matches(module, target string) bool {
 	return module == target || strings.HasSuffix(module, "."+target)
+}
+
+// targetable says whether a family has the LoRA target.
+func targetable(a architecture, target string) bool {
+	return slices.ContainsFunc(a.block(), func(p part) bool { return !p.norm && matches(p.name, target) })
+}
+
+// targetNames are the modules of all families that LoRA can tune.
+func targetNames() []string {
+	var all []string
+	for _, a := range []architecture{gpt2{}, llama{}} {
+		for _, p := range a.block() {
+			if !p.norm {
+				all = append(all, p.name)
+			}
+		}
+	}
+	return all
+}
+
+// targetsOf are the targets on a base of family a, as the doc of Targets says.
+func (s Spec) targetsOf(a architecture) []string {
+	var own []string
+	for _, target := range s.Targets {
+		if targetable(a, target) {
+			own = append(own, target)
+		}
+	}
+	if own == nil && (s.Targets == nil || len(s.Targets) > 0) {
+		return a.targets()
+	}
+	return own
 }
 
 // names joins the modality names with +.

@@ -150,17 +150,18 @@ func (m *Model) newStepGraph(key graphKey) (*stepGraph, error) {
 	g := &stepGraph{key: key, b: b, fusion: b.fusion(m.spec, key.rows), total: &op.Total{}}
 	var losses []*gorgonia.Node
 	if key.lm || key.soft {
-		hidden := g.addDecoder(m)
+		hidden, head := g.addDecoder(m), b.head(m.base.Config)
+		packed := m.packed[m.base.Config.arch().names().head]
 		if key.lm {
 			g.lm = &op.CrossEntropy{}
-			g.lm.Packed = m.packed[wteName]
-			g.lmNode = b.apply(g.lm, hidden, b.tensor(wteName))
+			g.lm.Packed = packed
+			g.lmNode = b.apply(g.lm, hidden, head)
 			losses = append(losses, g.lmNode)
 		}
 		if key.soft {
 			g.soft = &op.SoftTarget{}
-			g.soft.Packed = m.packed[wteName]
-			g.softNode = b.apply(g.soft, hidden, b.tensor(wteName))
+			g.soft.Packed = packed
+			g.softNode = b.apply(g.soft, hidden, head)
 			losses = append(losses, g.softNode)
 		}
 	}

@@ -5,114 +5,160 @@ import (
 	"strings"
 )
 
-// EndOfText is the token that ends every document; text that spells it is encoded as ordinary bytes.
+// EndOfText is the token that ends every document in a tokenizer that was trained here; text that spells it is encoded as
+// ordinary bytes.
 const EndOfText = "<|endoftext|>"
 
-// Tokenizer is GPT-2's byte-level BPE: text is cut into pieces (tokenizer_split.go), and in every piece the pair of neighbours that was
-// learned first is joined, until none is left. All 256 bytes are tokens, so that anything can be encoded and comes back exactly, UTF-8
-// or not. Immutable, and safe for concurrent use.
+// Tokenizer is byte-pair encoding: neighbours are joined, the pair that was learned first before all others, until no pair is
+// known. There are two kinds. GPT-2's byte-level BPE cuts text into pieces (tokenizer_split.go) and joins bytes; all 256 are
+// tokens, so that anything can be encoded and comes back exactly, UTF-8 or not. SentencePiece's, as Llama has it, writes spaces as
+// ▁ (tokenizer_steps.go), joins characters over the whole text, and spells a character that is no token in byte tokens <0x00> to
+// <0xFF>; what is not UTF-8 comes back as U+FFFD.
+//
+// Special tokens have a meaning for the model, like the end of a text. No text encodes to them, whatever it spells, so that
+// nobody's data can end a prompt; and they decode to nothing. Immutable, and safe for concurrent use.
 type Tokenizer struct {
-	tokens []string        // id -> bytes; that of end is EndOfText
-	bytes  [256]int        // byte -> id
-	joins  map[[2]int]join // pair of ids -> what it becomes
-	merges [][2]int        // the pairs in the order learned
-	end    int
+	tokens  []string       // id -> bytes; those of special tokens are their names
+	ids     map[string]int // the inverse, without added tokens
+	bytes   [256]int       // byte -> id
+	joins   map[[2]int]join
+	merges  [][2]int // the pairs in the order learned
+	added   []addedToken
+	special map[int]bool
+	plain   map[byte][]int // added tokens that are found in text, by their first byte, the longest first
+	end     int
+	begin   []int
+	pieces  *sentencePiece // nil: byte-level
 }
 
-// join is one learned merge.
+// join is what a pair of ids becomes.
 type join struct{ rank, id int }
 
-// Encode gives the ids of s, without an end-of-text token.
+// Encode gives the ids of s, without special tokens.
 func (t *Tokenizer) Encode(s string) []int {
 	ids := make([]int, 0, len(s))
+	var m merger
+	for s != "" {
+		before, token, length := t.findAdded(s)
+		ids = t.encodePlain(ids, s[:before], &m)
+		if length > 0 {
+			ids = append(ids, token)
+		}
+		s = s[before+length:]
+	}
+	return ids
+}
+
+// findAdded finds the first added token in s, and of several that begin there the longest.
+func (t *Tokenizer) findAdded(s string) (before, id, length int) {
+	if len(t.plain) > 0 {
+		for i := range len(s) {
+			for _, id := range t.plain[s[i]] {
+				if strings.HasPrefix(s[i:], t.tokens[id]) {
+					return i, id, len(t.tokens[id])
+				}
+			}
+		}
+	}
+	return len(s), 0, 0
+}
+
+// encodePlain appends the ids of s, in which no added token is.
+func (t *Tokenizer) encodePlain(ids []int, s string, m *merger) []int {
+	if t.pieces != nil {
+		m.reset()
+		for s := t.pieces.normalise(s); s != ""; {
+			n := runeLen(s)
+			if id, ok := t.ids[s[:n]]; ok {
+				m.add(id)
+			} else {
+				t.addBytes(m, s[:n])
+			}
+			s = s[n:]
+		}
+		return m.join(ids, t)
+	}
 	for s != "" {
 		n := pieceLen(s)
-		start := len(ids)
-		for i := range n {
-			ids = append(ids, t.bytes[s[i]])
-		}
-		ids = ids[:start+t.join(ids[start:])]
+		m.reset()
+		t.addBytes(m, s[:n])
+		ids = m.join(ids, t)
 		s = s[n:]
 	}
 	return ids
 }
 
-// join applies the merges to ids in place and returns how many are left. Every pass joins all occurrences of the pair that was learned
-// first, so that the number of passes is bounded by the merges and not by the length of the piece.
-func (t *Tokenizer) join(ids []int) int {
-	for len(ids) > 1 {
-		best, found := join{rank: len(t.merges)}, false
-		for i := 1; i < len(ids); i++ {
-			if j, ok := t.joins[[2]int{ids[i-1], ids[i]}]; ok && j.rank < best.rank {
-				best, found = j, true
-			}
-		}
-		if !found {
-			break
-		}
-		ids = replacePair(ids, t.merges[best.rank], best.id)
+func (t *Tokenizer) addBytes(m *merger, s string) {
+	for i := range len(s) {
+		m.add(t.bytes[s[i]])
 	}
-	return len(ids)
 }
 
-// replacePair replaces every occurrence of pair in ids, from the left, by id; in place.
-func replacePair(ids []int, pair [2]int, id int) []int {
-	out := ids[:0]
-	for i := 0; i < len(ids); i++ {
-		if i+1 < len(ids) && ids[i] == pair[0] && ids[i+1] == pair[1] {
-			out = append(out, id)
-			i++
-		} else {
-			out = append(out, ids[i])
-		}
-	}
-	return out
-}
-
-// Decode gives the bytes of ids up to the first end-of-text token. Ids outside the vocabulary add nothing. A model's output may break
-// off within a character; the bytes are returned as they are.
+// Decode gives the text of ids up to the first end-of-text token. Special tokens and ids outside the vocabulary add nothing. A
+// model's output may break off within a character: byte-level BPE returns the bytes as they are.
 func (t *Tokenizer) Decode(ids []int) string {
-	var b strings.Builder
+	var texts []string
 	for _, id := range ids {
 		if id == t.end {
 			break
 		}
-		if id >= 0 && id < len(t.tokens) {
-			b.WriteString(t.tokens[id])
+		if id >= 0 && id < len(t.tokens) && !t.special[id] {
+			texts = append(texts, t.tokens[id])
 		}
 	}
-	return b.String()
+	if t.pieces != nil {
+		return t.pieces.text(texts)
+	}
+	return strings.Join(texts, "")
 }
 
 // End is the id of the end-of-text token: the last one, as GPT-2 has it, in a tokenizer that was trained here.
 func (t *Tokenizer) End() int { return t.end }
 
+// Begin are the ids that the model was trained to find in front of every text: <s> for Llama, none for GPT-2. Encode leaves them
+// to the caller, because a soft prompt may come first.
+func (t *Tokenizer) Begin() []int { return append([]int(nil), t.begin...) }
+
 // Size is the number of tokens; ids are 0 to Size-1.
 func (t *Tokenizer) Size() int { return len(t.tokens) }
 
-// newTokenizer builds a tokenizer from its tokens (bytes by id), merges and the id of end-of-text, and checks that they fit together.
-func newTokenizer(tokens []string, merges [][2]int, end int) (*Tokenizer, error) {
-	t := &Tokenizer{tokens: tokens, merges: merges, end: end, joins: make(map[[2]int]join, len(merges))}
-	ids := make(map[string]int, len(tokens))
+// newTokenizer builds a tokenizer from its tokens, merges, added tokens and the id of end-of-text, which is one of them, and
+// checks that they fit together. pieces is nil for byte-level BPE.
+func newTokenizer(tokens []string, merges [][2]int, added []addedToken, end int, pieces *sentencePiece) (*Tokenizer, error) {
+	t := &Tokenizer{
+		tokens: tokens, merges: merges, added: added, end: end, pieces: pieces,
+		ids: make(map[string]int, len(tokens)), joins: make(map[[2]int]join, len(merges)), special: make(map[int]bool),
+	}
+	if err := t.placeAdded(); err != nil {
+		return nil, err
+	}
+	isAdded := make(map[int]bool, len(added))
+	for _, a := range added {
+		isAdded[a.ID] = true
+	}
 	for id, s := range tokens {
-		if id == end {
+		if isAdded[id] {
 			continue
 		}
-		if first, twice := ids[s]; twice || s == "" {
+		if first, twice := t.ids[s]; twice || s == "" {
 			return nil, fmt.Errorf("token %d, %q, is empty or equal to token %d", id, s, first)
 		}
-		ids[s] = id
+		t.ids[s] = id
 	}
 	for b := range t.bytes {
-		id, ok := ids[string([]byte{byte(b)})]
+		name := string([]byte{byte(b)})
+		if pieces != nil {
+			name = byteToken(byte(b))
+		}
+		id, ok := t.ids[name]
 		if !ok {
 			return nil, fmt.Errorf("no token for byte 0x%02x", b)
 		}
 		t.bytes[b] = id
 	}
 	for rank, pair := range merges {
-		id, ok := ids[tokens[pair[0]]+tokens[pair[1]]]
-		if !ok || pair[0] == end || pair[1] == end {
+		id, ok := t.ids[tokens[pair[0]]+tokens[pair[1]]]
+		if !ok || isAdded[pair[0]] || isAdded[pair[1]] {
 			return nil, fmt.Errorf("merge %d, %q + %q, makes no token", rank, tokens[pair[0]], tokens[pair[1]])
 		}
 		if _, twice := t.joins[pair]; twice {

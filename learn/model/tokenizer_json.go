@@ -4,87 +4,24 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
-// alphabet is GPT-2's mapping of bytes to printable characters, in which tokens are spelled in files: printable Latin-1 bytes stand for
-// themselves, the others for U+0100 and on. order lists the bytes by their characters, which is the order of their ids.
-var alphabet = func() (a struct {
-	char  [256]rune
-	value map[rune]byte
-	order [256]byte
-}) {
-	a.value = make(map[rune]byte, 256)
-	n, next := 0, rune(0x100)
-	for pass := range 2 {
-		for b := range 256 {
-			printable := (b >= '!' && b <= '~') || (b >= 0xa1 && b <= 0xac) || b >= 0xae
-			if printable != (pass == 0) {
-				continue
-			}
-			a.char[b] = rune(b)
-			if !printable {
-				a.char[b] = next
-				next++
-			}
-			a.value[a.char[b]] = byte(b)
-			a.order[n] = byte(b)
-			n++
-		}
-	}
-	return a
-}()
-
-// spell writes bytes in the alphabet.
-func spell(token string) string {
-	var b strings.Builder
-	for i := range len(token) {
-		b.WriteRune(alphabet.char[token[i]])
-	}
-	return b.String()
-}
-
-// unspell is spell's inverse.
-func unspell(s string) (string, error) {
-	var b strings.Builder
-	for _, r := range s {
-		v, ok := alphabet.value[r]
-		if !ok {
-			return "", fmt.Errorf("token %q: character %q is not of the byte-level alphabet", s, r)
-		}
-		b.WriteByte(v)
-	}
-	return b.String(), nil
-}
-
-// tokenizerFile is HuggingFace's tokenizer.json, as far as byte-level BPE needs it.
+// tokenizerFile is HuggingFace's tokenizer.json, as far as it is supported.
 type tokenizerFile struct {
 	Version       string          `json:"version"`
-	Truncation    json.RawMessage `json:"truncation"`
+	Truncation    json.RawMessage `json:"truncation"` // for the caller to decide, and ignored, as padding is
 	Padding       json.RawMessage `json:"padding"`
 	AddedTokens   []addedToken    `json:"added_tokens"`
-	Normalizer    json.RawMessage `json:"normalizer"`
-	PreTokenizer  *byteLevel      `json:"pre_tokenizer"`
-	PostProcessor json.RawMessage `json:"post_processor"`
-	Decoder       *byteLevel      `json:"decoder"`
+	Normalizer    *component      `json:"normalizer"`
+	PreTokenizer  *component      `json:"pre_tokenizer"`
+	PostProcessor *component      `json:"post_processor"`
+	Decoder       *component      `json:"decoder"`
 	Model         bpeFile         `json:"model"`
-}
 
-type addedToken struct {
-	ID         int    `json:"id"`
-	Content    string `json:"content"`
-	SingleWord bool   `json:"single_word"`
-	LStrip     bool   `json:"lstrip"`
-	RStrip     bool   `json:"rstrip"`
-	Normalized bool   `json:"normalized"`
-	Special    bool   `json:"special"`
-}
-
-type byteLevel struct {
-	Type           string `json:"type"`
-	AddPrefixSpace bool   `json:"add_prefix_space"`
-	TrimOffsets    bool   `json:"trim_offsets"`
-	UseRegex       *bool  `json:"use_regex"`
+	// EOS names the end-of-text token, as tokenizer_config.json does; HuggingFace's tokenizer.json has no place for it.
+	EOS string `json:"eos_token,omitempty"`
 }
 
 type bpeFile struct {
@@ -95,6 +32,7 @@ type bpeFile struct {
 	Suffix       string         `json:"end_of_word_suffix"`
 	FuseUnknown  bool           `json:"fuse_unk"`
 	ByteFallback bool           `json:"byte_fallback"`
+	IgnoreMerges bool           `json:"ignore_merges,omitempty"`
 	Vocab        map[string]int `json:"vocab"`
 	Merges       []mergeText    `json:"merges"`
 }
@@ -124,34 +62,75 @@ func (m *mergeText) UnmarshalJSON(raw []byte) error {
 	return nil
 }
 
+// templatePart is one step of a template: a special token, or the text A.
+type templatePart struct {
+	SpecialToken *templateName `json:"SpecialToken,omitempty"`
+	Sequence     *templateName `json:"Sequence,omitempty"`
+}
+
+type templateName struct {
+	ID     string `json:"id"`
+	TypeID int    `json:"type_id"`
+}
+
+type templateSpecial struct {
+	ID     string   `json:"id"`
+	IDs    []int    `json:"ids"`
+	Tokens []string `json:"tokens"`
+}
+
 // MarshalJSON gives HuggingFace's tokenizer.json; equal tokenizers give equal bytes.
 func (t *Tokenizer) MarshalJSON() ([]byte, error) {
-	yes := true
-	level := &byteLevel{Type: "ByteLevel", TrimOffsets: true, UseRegex: &yes}
 	f := tokenizerFile{
-		Version:      "1.0",
-		AddedTokens:  []addedToken{{ID: t.end, Content: EndOfText, Special: true}},
-		PreTokenizer: level,
-		Decoder:      level,
-		Model:        bpeFile{Type: "BPE", Vocab: make(map[string]int, len(t.tokens)), Merges: make([]mergeText, len(t.merges))},
+		Version:     "1.0",
+		AddedTokens: t.added,
+		Model:       bpeFile{Type: "BPE", Vocab: make(map[string]int, len(t.tokens)), Merges: make([]mergeText, len(t.merges))},
 	}
-	for id, token := range t.tokens {
-		if id == t.end {
-			f.Model.Vocab[EndOfText] = id
-		} else {
-			f.Model.Vocab[spell(token)] = id
-		}
+	write := spell
+	if t.pieces != nil {
+		write = func(token string) string { return token }
+		f.Model.ByteFallback, f.Model.FuseUnknown = true, true
+		f.Normalizer = &component{Type: "Sequence", Normalizers: t.pieces.before}
+		f.Decoder = &component{Type: "Sequence", Decoders: t.pieces.after}
+	} else {
+		no, yes := false, true
+		f.PreTokenizer = &component{Type: "ByteLevel", AddPrefixSpace: &no, TrimOffsets: &yes, UseRegex: &yes}
+		f.Decoder = f.PreTokenizer
+	}
+	if len(t.begin) > 0 {
+		f.PostProcessor = t.template()
+	}
+	for token, id := range t.ids {
+		f.Model.Vocab[write(token)] = id
+	}
+	for _, a := range t.added {
+		f.Model.Vocab[a.Content] = a.ID
 	}
 	for i, pair := range t.merges {
-		f.Model.Merges[i] = mergeText{spell(t.tokens[pair[0]]), spell(t.tokens[pair[1]])}
+		f.Model.Merges[i] = mergeText{write(t.tokens[pair[0]]), write(t.tokens[pair[1]])}
+	}
+	if end, err := chooseEnd(t.added, -1, ""); err != nil || end != t.end {
+		f.EOS = t.tokens[t.end]
 	}
 	return json.Marshal(f)
 }
 
-// UnmarshalJSON reads HuggingFace's tokenizer.json of a GPT-2 style tokenizer: byte-level BPE with the token <|endoftext|>. What it cannot
-// reproduce exactly (normalizers, other pre-tokenizers, dropout) is an error.
+// template writes the begin tokens in front of a text.
+func (t *Tokenizer) template() *component {
+	c := &component{Type: "TemplateProcessing", SpecialTokens: make(map[string]templateSpecial)}
+	for _, id := range t.begin {
+		name := t.tokens[id]
+		c.Single = append(c.Single, templatePart{SpecialToken: &templateName{ID: name}})
+		c.SpecialTokens[name] = templateSpecial{ID: name, IDs: []int{id}, Tokens: []string{name}}
+	}
+	c.Single = append(c.Single, templatePart{Sequence: &templateName{ID: "A"}})
+	return c
+}
+
+// UnmarshalJSON reads HuggingFace's tokenizer.json of a byte-level BPE with GPT-2's pieces, or of a SentencePiece-style BPE with byte
+// fallback. What cannot be reproduced exactly (other models, pre-tokenizers and normalizers, dropout) is an error that names it.
 func (t *Tokenizer) UnmarshalJSON(raw []byte) error {
-	read, err := decodeTokenizer(raw)
+	read, err := decodeTokenizer(raw, -1)
 	if err != nil {
 		return fmt.Errorf("reading tokenizer.json: %w", err)
 	}
@@ -159,67 +138,149 @@ func (t *Tokenizer) UnmarshalJSON(raw []byte) error {
 	return nil
 }
 
-func decodeTokenizer(raw []byte) (*Tokenizer, error) {
+// decodeTokenizer reads a tokenizer.json whose end-of-text token has the id end, if that is not negative.
+func decodeTokenizer(raw []byte, end int) (*Tokenizer, error) {
 	var f tokenizerFile
 	if err := json.Unmarshal(raw, &f); err != nil {
 		return nil, err
 	}
-	pre := f.PreTokenizer
 	switch {
 	case f.Model.Type != "BPE":
 		return nil, fmt.Errorf("model.type is %q; only BPE is supported", f.Model.Type)
-	case pre == nil || pre.Type != "ByteLevel" || pre.AddPrefixSpace || (pre.UseRegex != nil && !*pre.UseRegex):
-		return nil, errors.New("pre_tokenizer must be ByteLevel with use_regex and without add_prefix_space")
-	case len(f.Normalizer) > 0 && string(f.Normalizer) != "null":
-		return nil, errors.New("normalizer must be null")
-	case f.Model.Dropout != nil || f.Model.Prefix != "" || f.Model.Suffix != "":
-		return nil, errors.New("dropout, continuing_subword_prefix and end_of_word_suffix must be empty")
+	case f.Model.Dropout != nil || f.Model.Prefix != "" || f.Model.Suffix != "" || f.Model.IgnoreMerges:
+		return nil, errors.New("dropout, continuing_subword_prefix, end_of_word_suffix and ignore_merges must be empty")
 	}
-	end := -1
-	vocab := f.Model.Vocab
-	for _, a := range f.AddedTokens {
-		if a.Content != EndOfText {
-			return nil, fmt.Errorf("added token %q: only %s is supported", a.Content, EndOfText)
-		}
-		if id, ok := vocab[EndOfText]; ok && id != a.ID {
-			return nil, fmt.Errorf("%s has ids %d and %d", EndOfText, id, a.ID)
-		}
-		end = a.ID
+	pieces, err := f.kind()
+	if err != nil {
+		return nil, err
 	}
-	if end < 0 {
-		return nil, fmt.Errorf("added_tokens lacks %s", EndOfText)
+	if end, err = chooseEnd(f.AddedTokens, end, f.EOS); err != nil {
+		return nil, err
 	}
-	size := len(vocab)
-	if _, ok := vocab[EndOfText]; !ok {
-		size++
-	}
-	if size > maxVocab || end >= size {
-		return nil, fmt.Errorf("%d tokens, the last with id %d; at most %d tokens without gaps are allowed", size, end, maxVocab)
-	}
-	tokens := make([]string, size)
-	tokens[end] = EndOfText
-	for s, id := range vocab {
-		if s == EndOfText {
-			continue
-		}
-		if id < 0 || id >= size || tokens[id] != "" {
-			return nil, fmt.Errorf("token %q: id %d is out of range or taken", s, id)
-		}
-		token, err := unspell(s)
-		if err != nil {
-			return nil, err
-		}
-		tokens[id] = token
+	tokens, err := f.tokens(pieces == nil)
+	if err != nil {
+		return nil, err
 	}
 	merges := make([][2]int, len(f.Model.Merges))
 	for i, m := range f.Model.Merges {
 		for part, s := range m {
-			id, ok := vocab[s]
+			id, ok := f.Model.Vocab[s]
 			if !ok {
 				return nil, fmt.Errorf("merge %d: %q is not in the vocabulary", i, s)
 			}
 			merges[i][part] = id
 		}
 	}
-	return newTokenizer(tokens, merges, end)
+	slices.SortStableFunc(f.AddedTokens, func(a, b addedToken) int { return a.ID - b.ID })
+	t, err := newTokenizer(tokens, merges, f.AddedTokens, end, pieces)
+	if err != nil {
+		return nil, err
+	}
+	t.begin, err = f.begin(t)
+	return t, err
+}
+
+// kind checks the components. It gives nil for byte-level BPE.
+func (f *tokenizerFile) kind() (*sentencePiece, error) {
+	if pre := f.PreTokenizer; pre != nil {
+		switch {
+		case pre.Type != "ByteLevel" || isTrue(pre.AddPrefixSpace) || (pre.UseRegex != nil && !*pre.UseRegex):
+			return nil, fmt.Errorf("pre_tokenizer is %v; it must be null, or ByteLevel with use_regex and without add_prefix_space", pre)
+		case f.Normalizer != nil:
+			return nil, fmt.Errorf("normalizer is %v; with the pre_tokenizer ByteLevel, normalizer must be null", f.Normalizer)
+		case f.Decoder == nil || f.Decoder.Type != "ByteLevel":
+			return nil, fmt.Errorf("decoder is %v; with the pre_tokenizer ByteLevel, decoder must be ByteLevel", f.Decoder)
+		}
+		return nil, nil
+	}
+	if !f.Model.ByteFallback {
+		return nil, errors.New("byte_fallback is false; without the pre_tokenizer ByteLevel it must be true")
+	}
+	var p sentencePiece
+	var err error
+	if p.before, err = f.Normalizer.list("normalizer", "Prepend", "Replace"); err != nil {
+		return nil, err
+	}
+	p.after, err = f.Decoder.list("decoder", "Replace", "ByteFallback", "Fuse", "Strip")
+	return &p, err
+}
+
+func isTrue(b *bool) bool { return b != nil && *b }
+
+// tokens lists vocabulary and added tokens by id.
+func (f *tokenizerFile) tokens(spelled bool) ([]string, error) {
+	vocab, added := f.Model.Vocab, make(map[string]int)
+	size := len(vocab)
+	for _, a := range f.AddedTokens {
+		id, known := vocab[a.Content]
+		if first, twice := added[a.Content]; twice || a.Content == "" {
+			return nil, fmt.Errorf("added token %q is empty or has ids %d and %d", a.Content, first, a.ID)
+		}
+		if known && id != a.ID {
+			return nil, fmt.Errorf("added token %q has ids %d and %d", a.Content, id, a.ID)
+		}
+		if added[a.Content] = a.ID; !known {
+			size++
+		}
+	}
+	if size > maxVocab {
+		return nil, fmt.Errorf("%d tokens; at most %d are allowed", size, maxVocab)
+	}
+	tokens := make([]string, size)
+	put := func(s string, id int, text string) error {
+		if id < 0 || id >= size || tokens[id] != "" {
+			return fmt.Errorf("token %q: id %d is out of range or taken; %d tokens need the ids from 0 without gaps", s, id, size)
+		}
+		tokens[id] = text
+		return nil
+	}
+	for _, a := range f.AddedTokens {
+		if err := put(a.Content, a.ID, a.Content); err != nil {
+			return nil, err
+		}
+	}
+	for s, id := range vocab {
+		if _, ok := added[s]; ok {
+			continue
+		}
+		text := s
+		if spelled {
+			var err error
+			if text, err = unspell(s); err != nil {
+				return nil, err
+			}
+		}
+		if err := put(s, id, text); err != nil {
+			return nil, err
+		}
+	}
+	return tokens, nil
+}
+
+// begin checks the post-processor and gives the special tokens that it puts in front of a text.
+func (f *tokenizerFile) begin(t *Tokenizer) ([]int, error) {
+	c := f.PostProcessor
+	switch {
+	case c == nil || c.Type == "ByteLevel": // which moves offsets alone
+		return nil, nil
+	case c.Type != "TemplateProcessing":
+		return nil, fmt.Errorf("post_processor is %v; supported: null, ByteLevel, TemplateProcessing", c)
+	}
+	var ids []int
+	for i, part := range c.Single {
+		switch {
+		case part.Sequence != nil && part.Sequence.ID == "A" && i == len(c.Single)-1:
+			return ids, nil
+		case part.SpecialToken == nil:
+			return nil, errors.New("post_processor TemplateProcessing: single must be special tokens and then the sequence A")
+		}
+		special := c.SpecialTokens[part.SpecialToken.ID]
+		for _, id := range special.IDs {
+			if !t.special[id] {
+				return nil, fmt.Errorf("post_processor TemplateProcessing: %q has id %d, which is no special token", part.SpecialToken.ID, id)
+			}
+		}
+		ids = append(ids, special.IDs...)
+	}
+	return nil, errors.New("post_processor TemplateProcessing: single must end with the sequence A; special tokens behind a text are not supported")
 }

@@ -146,10 +146,10 @@ func TestTokenizerFileRefuses(t *testing.T) {
 	for name, c := range map[string]struct{ old, new, want string }{
 		"no JSON":       {`{`, `[`, ""},
 		"model":         {`"type":"BPE"`, `"type":"Unigram"`, "only BPE"},
-		"pre-tokenizer": {`"pre_tokenizer":{"type":"ByteLevel"`, `"pre_tokenizer":{"type":"Whitespace"`, "pre_tokenizer must be"},
+		"pre-tokenizer": {`"pre_tokenizer":{"type":"ByteLevel"`, `"pre_tokenizer":{"type":"Whitespace"`, "pre_tokenizer is Whitespace"},
 		"normalizer":    {`"normalizer":null`, `"normalizer":{"type":"NFC"}`, "normalizer must be null"},
 		"dropout":       {`"dropout":null`, `"dropout":0.1`, "dropout"},
-		"end":           {`"content":"<|endoftext|>"`, `"content":"<s>"`, `added token "<s>"`},
+		"end":           {`"content":"<|endoftext|>"`, `"content":"<s>"`, "lacks an end-of-text token"},
 		"end id":        {`"added_tokens":[{"id":259`, `"added_tokens":[{"id":3`, "has ids"},
 		"id":            {`"A":32`, `"A":33`, "out of range or taken"},
 		"negative id":   {`"A":32`, `"A":-1`, "out of range or taken"},

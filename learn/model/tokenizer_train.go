@@ -41,7 +41,7 @@ func TrainTokenizer(texts []string, vocab int) (*Tokenizer, error) {
 		merges = append(merges, pair)
 		counts.merge(pair, id)
 	}
-	t, err := newTokenizer(append(tokens, EndOfText), merges, len(tokens))
+	t, err := newTokenizer(append(tokens, EndOfText), merges, []addedToken{{ID: len(tokens), Content: EndOfText, Special: true}}, len(tokens), nil)
 	if err != nil {
 		return nil, fmt.Errorf("training a tokenizer: %w", err)
 	}
@@ -109,6 +109,20 @@ func (c *pairCounts) best(tokens []string) (pair [2]int, ok bool) {
 		}
 	}
 	return pair, ok
+}
+
+// replacePair replaces every occurrence of pair in ids, from the left, by id; in place.
+func replacePair(ids []int, pair [2]int, id int) []int {
+	out := ids[:0]
+	for i := 0; i < len(ids); i++ {
+		if i+1 < len(ids) && ids[i] == pair[0] && ids[i+1] == pair[1] {
+			out = append(out, id)
+			i++
+		} else {
+			out = append(out, ids[i])
+		}
+	}
+	return out
 }
 
 func less(tokens []string, a, b [2]int) bool {

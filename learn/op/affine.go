@@ -8,15 +8,21 @@ import (
 	"github.com/mlecs/mlecs/learn/kernel"
 )
 
-// Affine is y = x W + b, with the weight [in, out] as in GPT-2's Conv1D, and optionally LoRA's low-rank update
-// (arXiv 2106.09685): y += Scale (drop(x) A^T) B^T. Inputs: x [n, in], W [in, out], b [out], and if Rank > 0 A [Rank, in]
-// and B [out, Rank].
+// Affine is y = x W + b, with the weight [in, out] as in GPT-2's Conv1D, or x W^T + b, with the weight [out, in] as in
+// PyTorch's Linear, and optionally LoRA's low-rank update (arXiv 2106.09685): y += Scale (drop(x) A^T) B^T.
+// Inputs: x [n, in], W, b [out] unless NoBias, and if Rank > 0 A [Rank, in] and B [out, Rank].
 type Affine struct {
+	OutFirst bool // the weight is [out, in]
+	NoBias   bool
+
 	Rank  int
 	Scale float32 // alpha / Rank
 	Noise Noise   // LoRA dropout
 	// Packed, if not nil, is the weight, which must then be frozen.
 	Packed *Packed
+
+	name    string // in errors, for one of a Block's
+	in, out int
 
 	mask, dropped []float32 // drop(x) of the last Forward, if there is dropout
 	mid, dmid, dx []float32 // drop(x) A^T and scratch
@@ -27,18 +33,25 @@ type tensors struct{ w, b, loraA, loraB []float32 }
 
 // inputs counts the parameters of the Func form.
 func (f *Affine) inputs() int {
-	if f.Rank > 0 {
-		return 4
+	n := 1
+	if !f.NoBias {
+		n++
 	}
-	return 2
+	if f.Rank > 0 {
+		n += 2
+	}
+	return n
 }
 
-func (f *Affine) take(in [][]float32) (tensors, [][]float32) {
-	t := tensors{w: in[0], b: in[1]}
-	if f.Rank > 0 {
-		t.loraA, t.loraB = in[2], in[3]
+func (f *Affine) take(in [][]float32) (t tensors, rest [][]float32) {
+	t.w, in = in[0], in[1:]
+	if !f.NoBias {
+		t.b, in = in[0], in[1:]
 	}
-	return t, in[f.inputs():]
+	if f.Rank > 0 {
+		t.loraA, t.loraB, in = in[0], in[1], in[2:]
+	}
+	return t, in
 }
 
 func (f *Affine) String() string { return "affine" }
@@ -46,30 +59,41 @@ func (f *Affine) String() string { return "affine" }
 // Shape implements Func.
 func (f *Affine) Shape(in []tensor.Shape) (tensor.Shape, error) {
 	if len(in) != 1+f.inputs() || len(in[0]) != 2 || len(in[1]) != 2 {
-		return nil, fmt.Errorf("want x [n, in], weight [in, out], bias and LoRA if any, got %v", in)
+		return nil, fmt.Errorf("want x [n, in], a weight, bias and LoRA if any, got %v", in)
 	}
-	out := in[1][1]
-	if _, err := f.check(in[1:], "", in[0][1], out); err != nil {
+	f.in, f.out = in[0][1], in[1][1]
+	if f.OutFirst {
+		f.out = in[1][0]
+	}
+	if _, err := f.check(in[1:]); err != nil {
 		return nil, err
 	}
-	return tensor.Shape{in[0][0], out}, nil
+	return tensor.Shape{in[0][0], f.out}, nil
 }
 
 // check verifies the shapes of the parameters at the head of in and returns the rest.
-func (f *Affine) check(in []tensor.Shape, name string, width, out int) ([]tensor.Shape, error) {
+func (f *Affine) check(in []tensor.Shape) ([]tensor.Shape, error) {
 	n := f.inputs()
 	if len(in) < n {
-		return nil, fmt.Errorf("%s has %d parameters, want %d", name, len(in), n)
+		return nil, fmt.Errorf("%s has %d parameters, want %d", f.name, len(in), n)
 	}
-	shapes := []tensor.Shape{{width, out}, {out}, {f.Rank, width}, {out, f.Rank}}
-	names := []string{name + " weight", name + " bias", name + " lora_A", name + " lora_B"}
-	return in[n:], want(in[:n], names[:n], shapes[:n]...)
+	shapes, names := []tensor.Shape{{f.in, f.out}}, []string{f.name + " weight"}
+	if f.OutFirst {
+		shapes[0] = tensor.Shape{f.out, f.in}
+	}
+	if !f.NoBias {
+		shapes, names = append(shapes, tensor.Shape{f.out}), append(names, f.name+" bias")
+	}
+	if f.Rank > 0 {
+		shapes = append(shapes, tensor.Shape{f.Rank, f.in}, tensor.Shape{f.out, f.Rank})
+		names = append(names, f.name+" lora_A", f.name+" lora_B")
+	}
+	return in[n:], want(in[:n], names, shapes...)
 }
 
 // Forward implements Func.
 func (f *Affine) Forward(out []float32, in [][]float32) {
 	p, _ := f.take(in[1:])
-	clear(out)
 	f.forward(out, in[0], p)
 }
 
@@ -77,23 +101,33 @@ func (f *Affine) Forward(out []float32, in [][]float32) {
 func (f *Affine) Backward(grads [][]float32, grad []float32, in [][]float32, _ []float32) {
 	p, _ := f.take(in[1:])
 	d, _ := f.take(grads[1:])
-	f.backward(grads[0], d, grad, in[0], p)
+	f.backward(grads[0], 0, d, grad, in[0], p)
 }
 
-// forward adds the result to y.
+// forward writes the result to y.
 func (f *Affine) forward(y, x []float32, p tensors) {
-	out := len(p.b)
-	n := len(y) / out
-	in := len(x) / n
-	kernel.AddBias(n, out, p.b, y)
-	times(y, x, p.w, f.Packed, n, in, out, 1)
+	clear(y)
+	f.forwardAdd(y, x, p)
+}
+
+// forwardAdd adds the result to y.
+func (f *Affine) forwardAdd(y, x []float32, p tensors) {
+	n := len(x) / f.in
+	if p.b != nil {
+		kernel.AddBias(n, f.out, p.b, y)
+	}
+	if f.OutFirst {
+		timesTransposed(y, x, p.w, f.Packed, n, f.out, f.in, 1)
+	} else {
+		times(y, x, p.w, f.Packed, n, f.in, f.out, 1)
+	}
 	if f.Rank == 0 {
 		return
 	}
 	r := f.Rank
 	mid := sized(&f.mid, n*r)
-	kernel.Gemm(false, true, n, r, in, 1, f.drop(x), in, p.loraA, in, 0, mid, r)
-	kernel.Gemm(false, true, n, out, r, f.Scale, mid, r, p.loraB, r, 1, y, out)
+	kernel.Gemm(false, true, n, r, f.in, 1, f.drop(x), f.in, p.loraA, f.in, 0, mid, r)
+	kernel.Gemm(false, true, n, f.out, r, f.Scale, mid, r, p.loraB, r, 1, y, f.out)
 }
 
 func (f *Affine) drop(x []float32) []float32 {
@@ -108,15 +142,23 @@ func (f *Affine) drop(x []float32) []float32 {
 	return dropped
 }
 
-// backward writes dx, unless nil, and those of d that are not nil. x is the input of the last forward.
-func (f *Affine) backward(dx []float32, d tensors, dy, x []float32, p tensors) {
-	out := len(p.b)
+// backward writes beta dx plus the gradient to dx, unless nil, and writes those of d that are not nil. x is the input of the
+// last forward.
+func (f *Affine) backward(dx []float32, beta float32, d tensors, dy, x []float32, p tensors) {
+	in, out := f.in, f.out
 	n := len(dy) / out
-	in := len(x) / n
-	if dx != nil {
-		timesTransposed(dx, dy, p.w, f.Packed, n, in, out)
+	switch {
+	case dx == nil:
+	case f.OutFirst:
+		times(dx, dy, p.w, f.Packed, n, out, in, beta)
+	default:
+		timesTransposed(dx, dy, p.w, f.Packed, n, in, out, beta)
 	}
-	if d.w != nil {
+	switch {
+	case d.w == nil:
+	case f.OutFirst:
+		kernel.Gemm(true, false, out, in, n, 1, dy, out, x, in, 0, d.w, in)
+	default:
 		kernel.Gemm(true, false, in, out, n, 1, x, in, dy, out, 0, d.w, out)
 	}
 	if d.b != nil {

@@ -8,148 +8,268 @@ import (
 	"github.com/mlecs/mlecs/learn/kernel"
 )
 
-// Block is one pre-norm GPT-2 transformer block:
+// Block is one pre-norm transformer block,
 //
-//	h = x + AttnProj(attention(QKV(norm1(x))))
-//	y = h + MLPProj(gelu(FC(norm2(h))))
+//	h = x + out(attention(in(norm1(x))))
+//	y = h + down(activation(up(norm2(h))))
 //
-// Inputs: x [rows*Steps, Dim], then gain and bias of norm1, the parameters of QKV and AttnProj, gain and bias of norm2,
-// the parameters of FC and MLPProj (those of an Affine: weight, bias, and lora_A and lora_B if its Rank > 0).
+// of the family that its constructor names. Inputs: x [rows*Steps, Dim], then the parameters in the order of computation:
+// those of norm1, of the maps of in, of out, of norm2, of the maps of up, and of down. Those of a norm are its gain, and its
+// bias if it has one; those of a map are an Affine's: weight, bias if any, and lora_A and lora_B if its Rank > 0.
 type Block struct {
-	Attention
-	QKV, AttnProj, FC, MLPProj Affine
-
-	norm1, norm2 LayerNorm
+	attention    Attention
+	dim          int
+	norm1, norm2 Norm
+	in           []*Affine // one to q, k and v side by side, or one to each
+	out          *Affine
+	up           []*Affine // one that GELU follows, or gate and up of SwiGLU
+	down         *Affine
+	rope         *Rope // nil: positions are in x
+	glu          SwiGLU
 	scratch      *Scratch
 
 	// activations of the last Forward
 	a1, qkv, ctx, h, a2, u, g []float32
 }
 
-// NewBlock is a block without LoRA; set the Rank, Scale and Noise of its Affines for LoRA.
-func NewBlock(steps, heads, dim int, eps float64, scratch *Scratch) *Block {
+// BlockShape is the size of a Block.
+type BlockShape struct {
+	Steps, Dim int
+	Heads      int
+	KVHeads    int // heads of keys and values; divides Heads
+	HeadDim    int // width of a head
+	Hidden     int // width between up and down
+	Eps        float64
+}
+
+func newBlock(s BlockShape, scratch *Scratch) *Block {
 	return &Block{
-		Attention: Attention{Steps: steps, Heads: heads, Dim: dim},
-		norm1:     LayerNorm{Eps: eps},
-		norm2:     LayerNorm{Eps: eps},
-		scratch:   scratch,
+		attention: Attention{Steps: s.Steps, Heads: s.Heads, KVHeads: s.KVHeads, Width: s.HeadDim},
+		dim:       s.Dim, scratch: scratch,
 	}
+}
+
+// NewGPT2Block has layer norms, one map to q, k and v, GELU, and biases. Weights are [in, out].
+func NewGPT2Block(s BlockShape, scratch *Scratch) *Block {
+	b := newBlock(s, scratch)
+	affine := func(name string, in, out int) *Affine { return &Affine{name: name, in: in, out: out} }
+	q, k := b.attention.columns()
+	b.norm1, b.norm2 = &LayerNorm{Eps: s.Eps}, &LayerNorm{Eps: s.Eps}
+	b.in, b.out = []*Affine{affine("c_attn", s.Dim, q+2*k)}, affine("attn.c_proj", q, s.Dim)
+	b.up, b.down = []*Affine{affine("c_fc", s.Dim, s.Hidden)}, affine("mlp.c_proj", s.Hidden, s.Dim)
+	return b
+}
+
+// NewLlamaBlock has RMS norms, a map to each of q, k and v, turned q and k, SwiGLU, and no biases. Weights are [out, in].
+// rope must cover Steps positions.
+func NewLlamaBlock(s BlockShape, rope *Rope, scratch *Scratch) *Block {
+	b := newBlock(s, scratch)
+	affine := func(name string, in, out int) *Affine {
+		return &Affine{name: name, in: in, out: out, OutFirst: true, NoBias: true}
+	}
+	q, k := b.attention.columns()
+	b.rope = rope
+	b.norm1, b.norm2 = &RMSNorm{Eps: s.Eps}, &RMSNorm{Eps: s.Eps}
+	b.in, b.out = []*Affine{affine("q_proj", s.Dim, q), affine("k_proj", s.Dim, k), affine("v_proj", s.Dim, k)}, affine("o_proj", q, s.Dim)
+	b.up, b.down = []*Affine{affine("gate_proj", s.Dim, s.Hidden), affine("up_proj", s.Dim, s.Hidden)}, affine("down_proj", s.Hidden, s.Dim)
+	return b
+}
+
+// Affines are the maps in the order of their parameters: in, out, up, down. Set their Rank, Scale, Noise and Packed before the
+// block is used.
+func (b *Block) Affines() []*Affine {
+	return append(append(append(append([]*Affine(nil), b.in...), b.out), b.up...), b.down)
 }
 
 func (b *Block) String() string { return "transformer block" }
 
 // Shape implements Func.
 func (b *Block) Shape(in []tensor.Shape) (tensor.Shape, error) {
-	d := b.Dim
-	if len(in) == 0 || len(in[0]) != 2 || in[0][1] != d || in[0][0]%b.Steps != 0 {
-		return nil, fmt.Errorf("want x [rows*%d, %d] first, got %v", b.Steps, d, in)
+	if len(in) == 0 || len(in[0]) != 2 || in[0][1] != b.dim || in[0][0]%b.attention.Steps != 0 {
+		return nil, fmt.Errorf("want x [rows*%d, %d] first, got %v", b.attention.Steps, b.dim, in)
 	}
-	if d%b.Heads != 0 {
-		return nil, fmt.Errorf("dimension %d is not divisible by %d heads", d, b.Heads)
+	if err := b.attention.check(); err != nil {
+		return nil, err
 	}
-	rest := in[1:]
-	norm := func(name string) error {
-		if len(rest) < 2 {
-			return fmt.Errorf("parameters of %s are missing", name)
+	rest, err := b.checkNorm(b.norm1, in[1:])
+	for i, f := range b.Affines() {
+		if i == len(b.in)+1 && err == nil {
+			rest, err = b.checkNorm(b.norm2, rest)
 		}
-		err := want(rest[:2], []string{name + " gain", name + " bias"}, tensor.Shape{d}, tensor.Shape{d})
-		rest = rest[2:]
-		return err
-	}
-	affine := func(name string, f *Affine, width, out int) (err error) {
-		rest, err = f.check(rest, name, width, out)
-		return err
-	}
-	for _, check := range []func() error{
-		func() error { return norm("norm1") },
-		func() error { return affine("attn.c_attn", &b.QKV, d, 3*d) },
-		func() error { return affine("attn.c_proj", &b.AttnProj, d, d) },
-		func() error { return norm("norm2") },
-		func() error { return affine("mlp.c_fc", &b.FC, d, 4*d) },
-		func() error { return affine("mlp.c_proj", &b.MLPProj, 4*d, d) },
-	} {
-		if err := check(); err != nil {
-			return nil, err
+		if err == nil {
+			rest, err = f.check(rest)
 		}
 	}
-	if len(rest) > 0 {
-		return nil, fmt.Errorf("%d inputs too many", len(rest))
+	if err == nil && len(rest) > 0 {
+		err = fmt.Errorf("%d inputs too many", len(rest))
 	}
-	return in[0], nil
+	return in[0], err
+}
+
+// checkNorm verifies the shapes of the parameters at the head of in and returns the rest.
+func (b *Block) checkNorm(norm Norm, in []tensor.Shape) ([]tensor.Shape, error) {
+	names := norm.parameters()
+	if len(in) < len(names) {
+		return nil, fmt.Errorf("parameters of %v are missing", norm)
+	}
+	shapes := make([]tensor.Shape, len(names))
+	for i := range shapes {
+		shapes[i] = tensor.Shape{b.dim}
+	}
+	return in[len(names):], want(in[:len(names)], names, shapes...)
 }
 
 // blockTensors are the parameters of a Block, or their gradients.
 type blockTensors struct {
-	gain1, bias1, gain2, bias2 []float32
-	qkv, attnProj, fc, mlpProj tensors
+	norm1, norm2 [][]float32
+	in           [3]tensors
+	out          tensors
+	up           [2]tensors
+	down         tensors
 }
 
 func (b *Block) take(in [][]float32) (t blockTensors) {
-	t.gain1, t.bias1 = in[0], in[1]
-	t.qkv, in = b.QKV.take(in[2:])
-	t.attnProj, in = b.AttnProj.take(in)
-	t.gain2, t.bias2 = in[0], in[1]
-	t.fc, in = b.FC.take(in[2:])
-	t.mlpProj, _ = b.MLPProj.take(in)
+	n := len(b.norm1.parameters())
+	t.norm1, in = in[:n], in[n:]
+	for i, f := range b.in {
+		t.in[i], in = f.take(in)
+	}
+	t.out, in = b.out.take(in)
+	t.norm2, in = in[:n], in[n:]
+	for i, f := range b.up {
+		t.up[i], in = f.take(in)
+	}
+	t.down, _ = b.down.take(in)
 	return t
 }
 
 // Forward implements Func.
 func (b *Block) Forward(out []float32, in [][]float32) {
 	x, p := in[0], b.take(in[1:])
-	size := len(x)
-	a1, qkv, ctx := sized(&b.a1, size), sized(&b.qkv, 3*size), sized(&b.ctx, size)
-	b.norm1.forward(a1, x, p.gain1, p.bias1)
-	clear(qkv)
-	b.QKV.forward(qkv, a1, p.qkv)
-	b.Attention.forward(ctx, qkv)
-	h := sized(&b.h, size)
-	copy(h, x)
-	b.AttnProj.forward(h, ctx, p.attnProj)
-	b.mlp(out, h, p)
+	q, k, v := b.project(x, p)
+	n := len(x) / b.dim
+	if b.rope != nil {
+		b.rope.turn(q, n, b.attention.Heads, 0, 1)
+		b.rope.turn(k, n, b.attention.KVHeads, 0, 1)
+	}
+	ctx := sized(&b.ctx, n*b.out.in)
+	b.attention.forward(ctx, q, k, v)
+	b.finish(out, x, ctx, p)
 }
 
-// mlp writes h + MLPProj(gelu(FC(norm2(h)))) to out.
-func (b *Block) mlp(out, h []float32, p blockTensors) {
-	size := len(h)
-	a2, u, g := sized(&b.a2, size), sized(&b.u, 4*size), sized(&b.g, 4*size)
-	b.norm2.forward(a2, h, p.gain2, p.bias2)
-	clear(u)
-	b.FC.forward(u, a2, p.fc)
-	kernel.GELU(g, u)
+// project computes in(norm1(x)).
+func (b *Block) project(x []float32, p blockTensors) (q, k, v strided) {
+	n := len(x) / b.dim
+	a1, qkv := sized(&b.a1, len(x)), sized(&b.qkv, n*width(b.in))
+	b.norm1.forward(a1, x, p.norm1)
+	apply(qkv, b.in, a1, p.in[:])
+	return b.split(qkv)
+}
+
+// split gives q, k and v of what the maps of in wrote.
+func (b *Block) split(qkv []float32) (q, k, v strided) {
+	if len(b.in) == 1 {
+		return b.attention.split(qkv)
+	}
+	nq, nk := b.attention.columns()
+	n := len(qkv) / (nq + 2*nk)
+	return strided{qkv[:n*nq], nq}, strided{qkv[n*nq:][:n*nk], nk}, strided{qkv[n*(nq+nk):], nk}
+}
+
+// finish computes the rest of the block from the attention's result. out may be x.
+func (b *Block) finish(out, x, ctx []float32, p blockTensors) {
+	size := len(x)
+	n := size / b.dim
+	h, a2 := sized(&b.h, size), sized(&b.a2, size)
+	copy(h, x)
+	b.out.forwardAdd(h, ctx, p.out)
+	b.norm2.forward(a2, h, p.norm2)
+	u, g := sized(&b.u, n*width(b.up)), sized(&b.g, n*b.down.in)
+	apply(u, b.up, a2, p.up[:])
+	if len(b.up) == 1 {
+		kernel.GELU(g, u)
+	} else {
+		b.glu.Forward(g, [][]float32{u[:len(g)], u[len(g):]})
+	}
 	copy(out, h)
-	b.MLPProj.forward(out, g, p.mlpProj)
+	b.down.forwardAdd(out, g, p.down)
 }
 
 // Backward implements Func.
 func (b *Block) Backward(grads [][]float32, grad []float32, in [][]float32, _ []float32) {
 	x, p, d := in[0], b.take(in[1:]), b.take(grads[1:])
 	size := len(x)
-	wide, narrow, dh := b.scratch.slot(0, 4*size), b.scratch.slot(1, size), b.scratch.slot(2, size)
+	n := size / b.dim
+	g, u, dh := b.g[:n*b.down.in], b.u[:n*width(b.up)], b.scratch.slot(2, size)
 
-	b.MLPProj.backward(wide, d.mlpProj, grad, b.g[:4*size], p.mlpProj)
-	kernel.GELUGrad(wide, b.u[:4*size], wide)
-	b.FC.backward(narrow, d.fc, wide, b.a2[:size], p.fc)
-	b.norm2.backward(dh, d.gain2, d.bias2, narrow, b.h[:size], p.gain2)
-	for i, g := range grad {
-		dh[i] += g
+	dg, du := b.scratch.slot(0, len(g)), b.scratch.slot(3, len(u))
+	b.down.backward(dg, 0, d.down, grad, g, p.down)
+	if len(b.up) == 1 {
+		kernel.GELUGrad(du, u, dg)
+	} else {
+		b.glu.Backward([][]float32{du[:len(g)], du[len(g):]}, dg, [][]float32{u[:len(g)], u[len(g):]}, g)
 	}
+	da := b.scratch.slot(1, size)
+	applyGrad(da, b.up, d.up[:], du, b.a2[:size], p.up[:])
+	b.norm2.backward(dh, d.norm2, da, b.h[:size], p.norm2)
+	addInto(dh, grad)
 
-	b.AttnProj.backward(narrow, d.attnProj, dh, b.ctx[:size], p.attnProj)
-	dqkv := wide[:3*size]
-	b.Attention.backward(dqkv, narrow, b.qkv[:3*size])
+	dctx, dqkv := b.scratch.slot(1, n*b.out.in), b.scratch.slot(0, n*width(b.in))
+	b.out.backward(dctx, 0, d.out, dh, b.ctx[:len(dctx)], p.out)
+	q, k, v := b.split(b.qkv[:len(dqkv)])
+	dq, dk, dv := b.split(dqkv)
+	b.attention.backward(dq, dk, dv, dctx, q, k, v)
+	if b.rope != nil {
+		b.rope.turn(dq, n, b.attention.Heads, 0, -1)
+		b.rope.turn(dk, n, b.attention.KVHeads, 0, -1)
+	}
 	dx := grads[0]
-	if dx == nil && d.gain1 == nil && d.bias1 == nil {
-		narrow = nil
+	da = nil
+	if dx != nil || wanted(d.norm1) {
+		da = b.scratch.slot(1, size)
 	}
-	b.QKV.backward(narrow, d.qkv, dqkv, b.a1[:size], p.qkv)
-	if narrow == nil {
+	applyGrad(da, b.in, d.in[:], dqkv, b.a1[:size], p.in[:])
+	if da == nil {
 		return
 	}
-	b.norm1.backward(dx, d.gain1, d.bias1, narrow, x, p.gain1)
+	b.norm1.backward(dx, d.norm1, da, x, p.norm1)
 	if dx != nil {
-		for i, g := range dh {
-			dx[i] += g
+		addInto(dx, dh)
+	}
+}
+
+func wanted(grads [][]float32) bool {
+	for _, g := range grads {
+		if g != nil {
+			return true
 		}
+	}
+	return false
+}
+
+// width sums the columns of the results of maps.
+func width(maps []*Affine) int {
+	n := 0
+	for _, f := range maps {
+		n += f.out
+	}
+	return n
+}
+
+// apply writes the results of maps of one x, one after another, to y.
+func apply(y []float32, maps []*Affine, x []float32, p []tensors) {
+	for i, f := range maps {
+		size := len(x) / f.in * f.out
+		f.forward(y[:size], x, p[i])
+		y = y[size:]
+	}
+}
+
+// applyGrad is the gradient of apply: the sum over the maps in dx, unless nil, and those of d that are not nil.
+func applyGrad(dx []float32, maps []*Affine, d []tensors, dy, x []float32, p []tensors) {
+	for i, f := range maps {
+		size := len(x) / f.in * f.out
+		f.backward(dx, float32(min(i, 1)), d[i], dy[:size], x, p[i])
+		dy = dy[size:]
 	}
 }

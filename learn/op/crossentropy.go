@@ -8,9 +8,10 @@ import (
 	"github.com/mlecs/mlecs/learn/kernel"
 )
 
-// Head computes the logits h[at] wte^T of chosen positions only, and carries their gradient back.
+// Head computes the logits h[at] W^T of chosen positions only, and carries their gradient back. W [vocab, dim] is the token
+// embedding where the two are tied.
 type Head struct {
-	// Packed, if not nil, is wte, which must then be frozen.
+	// Packed, if not nil, is W, which must then be frozen.
 	Packed *Packed
 
 	dim, vocab int
@@ -20,40 +21,40 @@ type Head struct {
 
 func (h *Head) shape(in []tensor.Shape) (tensor.Shape, error) {
 	if len(in) != 2 || len(in[0]) != 2 || len(in[1]) != 2 || in[0][1] != in[1][1] {
-		return nil, fmt.Errorf("want hidden [n, dim] and wte [vocab, dim], got %v", in)
+		return nil, fmt.Errorf("want hidden [n, dim] and head [vocab, dim], got %v", in)
 	}
 	h.dim, h.vocab = in[0][1], in[1][0]
 	return tensor.Shape{1}, nil
 }
 
-func (h *Head) forward(at []int32, hidden, wte []float32) []float32 {
+func (h *Head) forward(at []int32, hidden, w []float32) []float32 {
 	m := len(at)
 	rows, logits := sized(&h.rows, m*h.dim), sized(&h.logits, m*h.vocab)
 	for i, a := range at {
 		copy(rows[i*h.dim:][:h.dim], hidden[int(a)*h.dim:])
 	}
-	timesTransposed(logits, rows, wte, h.Packed, m, h.vocab, h.dim)
+	timesTransposed(logits, rows, w, h.Packed, m, h.vocab, h.dim, 0)
 	return logits
 }
 
-// backward carries the gradient of the logits back to the hidden states and wte, where wanted.
-func (h *Head) backward(dhidden, dwte, dlogits []float32, at []int32, wte []float32) {
+// backward carries the gradient of the logits back to the hidden states and w, where wanted.
+func (h *Head) backward(dhidden, dw, dlogits []float32, at []int32, w []float32) {
 	m := len(at)
 	if dhidden != nil {
 		drows := sized(&h.drows, m*h.dim)
-		times(drows, dlogits, wte, h.Packed, m, h.vocab, h.dim, 0)
+		times(drows, dlogits, w, h.Packed, m, h.vocab, h.dim, 0)
 		clear(dhidden)
 		for i, a := range at {
 			addInto(dhidden[int(a)*h.dim:][:h.dim], drows[i*h.dim:][:h.dim])
 		}
 	}
-	if dwte != nil {
-		kernel.Gemm(true, false, h.vocab, h.dim, m, 1, dlogits, h.vocab, h.rows, h.dim, 0, dwte, h.dim)
+	if dw != nil {
+		kernel.Gemm(true, false, h.vocab, h.dim, m, 1, dlogits, h.vocab, h.rows, h.dim, 0, dw, h.dim)
 	}
 }
 
-// CrossEntropy is the mean over the target positions of -log softmax(hidden[At] wte^T)[Target], with the head tied to wte.
-// Inputs: hidden [n, dim], wte [vocab, dim]. Output: [1], 0 without targets.
+// CrossEntropy is the mean over the target positions of -log softmax(hidden[At] head^T)[Target].
+// Inputs: hidden [n, dim], head [vocab, dim]. Output: [1], 0 without targets.
 type CrossEntropy struct {
 	At     []int32 // rows of hidden
 	Target []int32 // token ids, one per position

@@ -132,6 +132,51 @@ func TestGramLabelsLeaveOutEqualRows(t *testing.T) {
 	}
 }
 
+func TestRMSNormDividesByTheRootOfTheMeanSquare(t *testing.T) {
+	x := leaf{shape: tensor.Shape{1, 2}, data: []float32{3, 4}}
+	gain := leaf{shape: tensor.Shape{2}, data: []float32{1, -2}}
+	out := run(t, &op.RMSNorm{Eps: 0.5}, x, gain)
+	near(t, "first", out[0], 3/math.Sqrt(13))
+	near(t, "second", out[1], -2*4/math.Sqrt(13))
+}
+
+// TestRopeTurnsHalves: element j and j+w/2 are one point, and the angle of position p is p theta^(-2j/w).
+func TestRopeTurnsHalves(t *testing.T) {
+	x := leaf{shape: tensor.Shape{4, 4}, data: slices.Repeat([]float32{1, 2, 0, 0}, 4)} // two rows of two positions
+	out := run(t, op.NewRope(2, 4, 100), x)
+	for i, want := range []float64{1, 2, 0, 0, math.Cos(1), 2 * math.Cos(0.1), math.Sin(1), 2 * math.Sin(0.1)} {
+		near(t, "first row", out[i], want)
+		near(t, "second row", out[8+i], want)
+	}
+}
+
+func TestSwiGLUGatesUp(t *testing.T) {
+	gate := leaf{shape: tensor.Shape{3}, data: []float32{0, 2, -200}}
+	out := run(t, &op.SwiGLU{}, gate, leaf{shape: tensor.Shape{3}, data: []float32{5, 3, 1}})
+	for i, want := range []float64{0, 2 * 3 / (1 + math.Exp(-2)), 0} {
+		near(t, "element", out[i], want)
+	}
+}
+
+// TestGroupedQueriesShareKeys: with repeated keys and values, ordinary attention gives the same.
+func TestGroupedQueriesShareKeys(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 1))
+	shared := random(r, 1, 6, 16) // 4 heads of q, 2 of k, 2 of v, of width 2
+	repeated := leaf{shape: tensor.Shape{6, 24}}
+	for i := range 6 {
+		row := shared.data[i*16:][:16]
+		repeated.data = append(repeated.data, row[:8]...)
+		for h := 8; h < 16; h += 2 {
+			repeated.data = append(append(repeated.data, row[h:h+2]...), row[h:h+2]...)
+		}
+	}
+	got := run(t, &op.Attention{Steps: 3, Heads: 4, KVHeads: 2, Width: 2}, shared)
+	want := run(t, &op.Attention{Steps: 3, Heads: 4, KVHeads: 4, Width: 2}, repeated)
+	if !slices.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
+	}
+}
+
 func TestNoise(t *testing.T) {
 	seed := uint64(3)
 	ones := leaf{shape: tensor.Shape{10000}, data: slices.Repeat([]float32{1}, 10000)}
@@ -164,7 +209,10 @@ func TestNoise(t *testing.T) {
 
 func TestShapesThatDoNotFit(t *testing.T) {
 	s := func(d ...int) tensor.Shape { return d }
-	block := func() op.Func { return op.NewBlock(4, 2, 6, 1e-5, nil) }
+	shape := op.BlockShape{Steps: 4, Dim: 6, Heads: 2, KVHeads: 2, HeadDim: 3, Hidden: 24, Eps: 1e-5}
+	block := func() op.Func { return op.NewGPT2Block(shape, nil) }
+	shape.KVHeads = 1
+	llama := op.NewLlamaBlock(shape, op.NewRope(4, 2, 1e4), nil)
 	for _, test := range []struct {
 		name string
 		f    op.Func
@@ -175,8 +223,15 @@ func TestShapesThatDoNotFit(t *testing.T) {
 		{"affine of another width", &op.Affine{}, []tensor.Shape{s(2, 3), s(4, 5), s(5)}},
 		{"affine without LoRA tensors", &op.Affine{Rank: 2}, []tensor.Shape{s(2, 3), s(3, 5), s(5)}},
 		{"LoRA of another rank", &op.Affine{Rank: 2}, []tensor.Shape{s(2, 3), s(3, 5), s(5), s(3, 3), s(5, 3)}},
-		{"attention that heads do not divide", &op.Attention{Steps: 2, Heads: 4, Dim: 6}, []tensor.Shape{s(4, 18)}},
-		{"attention of half a row", &op.Attention{Steps: 3, Heads: 2, Dim: 6}, []tensor.Shape{s(4, 18)}},
+		{"attention that heads do not divide", &op.Attention{Steps: 2, Heads: 4, KVHeads: 3, Width: 2}, []tensor.Shape{s(4, 20)}},
+		{"attention of another width", &op.Attention{Steps: 2, Heads: 4, KVHeads: 2, Width: 2}, []tensor.Shape{s(4, 24)}},
+		{"attention of half a row", &op.Attention{Steps: 3, Heads: 2, KVHeads: 2, Width: 3}, []tensor.Shape{s(4, 18)}},
+		{"RMS norm with a bias", &op.RMSNorm{}, []tensor.Shape{s(2, 3), s(3), s(3)}},
+		{"rope of an odd width", op.NewRope(2, 3, 1e4), []tensor.Shape{s(2, 3)}},
+		{"gate of another width", &op.SwiGLU{}, []tensor.Shape{s(2, 3), s(2, 4)}},
+		{"linear with a bias", &op.Affine{OutFirst: true, NoBias: true}, []tensor.Shape{s(2, 3), s(5, 3), s(5)}},
+		{"linear the wrong way round", &op.Affine{OutFirst: true, NoBias: true}, []tensor.Shape{s(2, 3), s(3, 5)}},
+		{"Llama block with a weight too few", llama, []tensor.Shape{s(8, 6), s(6), s(6, 6), s(3, 6), s(3, 6), s(6, 6), s(6), s(24, 6), s(24, 6)}},
 		{"block without parameters", block(), []tensor.Shape{s(8, 6)}},
 		{"block of another width", block(), []tensor.Shape{s(8, 7)}},
 		{"too few positions", &op.Embed{Rows: 1, Slots: 5}, []tensor.Shape{s(9, 4), s(4, 4)}},

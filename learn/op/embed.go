@@ -6,17 +6,19 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// Embed assembles the input of a decoder: every row is its soft prompts, then its token embeddings, and the learned
-// position embedding is added to each. Inputs: wte [vocab, dim], wpe [positions, dim] and, if Prompt > 0, the soft
-// prompts [n, Prompt*dim]. Output: [Rows*(Prompt+Slots), dim].
+// Embed assembles the input of a decoder: every row is its soft prompts, then its token embeddings, and unless Rotary a
+// learned position embedding is added to each. Inputs: the token table [vocab, dim], unless Rotary the position table
+// [positions, dim] and, if Prompt > 0, the soft prompts [n, Prompt*dim]. Output: [Rows*(Prompt+Slots), dim].
 type Embed struct {
 	Rows, Slots, Prompt int
+	// Rotary says that there is no position table, because the blocks tell positions apart by Rope.
+	Rotary bool
 
 	// IDs [Rows*Slots] are the token ids; a negative one is padding and adds nothing to the position.
 	IDs []int32
 	// From [Rows] names the row of soft prompts that a row begins with: several sequences may continue one prompt.
 	From []int32
-	// Offset is the position of the first element of a row.
+	// Offset is the position of the first element of a row. Rope sees distances alone and needs none.
 	Offset int
 
 	dim int
@@ -26,36 +28,55 @@ func (e *Embed) String() string { return "embedding" }
 
 // Shape implements Func.
 func (e *Embed) Shape(in []tensor.Shape) (tensor.Shape, error) {
-	if len(in) < 2 || len(in[0]) != 2 {
-		return nil, fmt.Errorf("want wte, wpe and soft prompts, got %v", in)
+	if len(in) < 1 || len(in[0]) != 2 {
+		return nil, fmt.Errorf("want a token table first, got %v", in)
 	}
 	e.dim = in[0][1]
-	shapes := []tensor.Shape{{-1, e.dim}, {-1, e.dim}}
-	if e.Prompt > 0 {
-		shapes = append(shapes, tensor.Shape{-1, e.Prompt * e.dim})
+	names, shapes := []string{"tokens"}, []tensor.Shape{{-1, e.dim}}
+	if !e.Rotary {
+		names, shapes = append(names, "positions"), append(shapes, tensor.Shape{-1, e.dim})
 	}
-	if err := want(in, []string{"wte", "wpe", "soft prompts"}, shapes...); err != nil {
+	if e.Prompt > 0 {
+		names, shapes = append(names, "soft prompts"), append(shapes, tensor.Shape{-1, e.Prompt * e.dim})
+	}
+	if err := want(in, names, shapes...); err != nil {
 		return nil, err
 	}
 	steps := e.Prompt + e.Slots
-	if in[1][0] < steps {
+	if !e.Rotary && in[1][0] < steps {
 		return nil, fmt.Errorf("%d positions needed, the model has %d", steps, in[1][0])
 	}
 	return tensor.Shape{e.Rows * steps, e.dim}, nil
 }
 
+// take gives the tables and prompts, or their gradients; nil where there is none.
+func (e *Embed) take(in [][]float32) (tokens, positions, prompts []float32) {
+	tokens, in = in[0], in[1:]
+	if !e.Rotary {
+		positions, in = in[0], in[1:]
+	}
+	if e.Prompt > 0 {
+		prompts = in[0]
+	}
+	return tokens, positions, prompts
+}
+
 // Forward implements Func.
 func (e *Embed) Forward(out []float32, in [][]float32) {
-	wte, wpe := in[0], in[1]
+	tokens, positions, prompts := e.take(in)
 	e.dim = len(out) / (e.Rows * (e.Prompt + e.Slots))
 	e.each(func(at, pos, prompt, id int) {
 		o := out[at : at+e.dim]
-		copy(o, wpe[pos*e.dim:])
+		if positions != nil {
+			copy(o, positions[pos*e.dim:])
+		} else {
+			clear(o)
+		}
 		switch {
 		case prompt >= 0:
-			addInto(o, in[2][prompt:prompt+e.dim])
+			addInto(o, prompts[prompt:prompt+e.dim])
 		case id >= 0:
-			addInto(o, wte[id*e.dim:(id+1)*e.dim])
+			addInto(o, tokens[id*e.dim:(id+1)*e.dim])
 		}
 	})
 }
@@ -65,16 +86,17 @@ func (e *Embed) Backward(grads [][]float32, grad []float32, _ [][]float32, _ []f
 	for _, g := range grads {
 		clear(g)
 	}
+	tokens, positions, prompts := e.take(grads)
 	e.each(func(at, pos, prompt, id int) {
 		g := grad[at : at+e.dim]
-		if grads[1] != nil {
-			addInto(grads[1][pos*e.dim:(pos+1)*e.dim], g)
+		if positions != nil {
+			addInto(positions[pos*e.dim:(pos+1)*e.dim], g)
 		}
 		switch {
-		case prompt >= 0 && grads[2] != nil:
-			addInto(grads[2][prompt:prompt+e.dim], g)
-		case prompt < 0 && id >= 0 && grads[0] != nil:
-			addInto(grads[0][id*e.dim:(id+1)*e.dim], g)
+		case prompt >= 0 && prompts != nil:
+			addInto(prompts[prompt:prompt+e.dim], g)
+		case prompt < 0 && id >= 0 && tokens != nil:
+			addInto(tokens[id*e.dim:(id+1)*e.dim], g)
 		}
 	})
 }

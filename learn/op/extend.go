@@ -1,20 +1,23 @@
 package op
 
-import (
-	"math"
-
-	"github.com/mlecs/mlecs/learn/kernel"
-)
+import "github.com/mlecs/mlecs/learn/kernel"
 
 // Cache holds the keys and values that one Block has computed, so that decoding a token costs one position.
 type Cache struct {
-	dim, capacity int
-	kv            []float32 // [rows, capacity, 2*dim]
+	columns, capacity int
+	kv                []float32 // [rows, capacity, 2*columns]: keys and values side by side
 }
 
 // NewCache has room for the given number of positions per row.
-func NewCache(rows, capacity, dim int) *Cache {
-	return &Cache{dim: dim, capacity: capacity, kv: make([]float32, rows*capacity*2*dim)}
+func (b *Block) NewCache(rows, capacity int) *Cache {
+	_, k := b.attention.columns()
+	return &Cache{columns: k, capacity: capacity, kv: make([]float32, rows*capacity*2*k)}
+}
+
+// row gives the keys and values of a row of the cache.
+func (c *Cache) row(r int) (k, v strided) {
+	all := strided{c.kv, 2 * c.columns}.at(r*c.capacity, 0)
+	return all, all.at(0, c.columns)
 }
 
 // Extend computes the block on n further positions of some rows of the cache, without dropout. x [len(rows)*n, Dim] is
@@ -22,34 +25,35 @@ func NewCache(rows, capacity, dim int) *Cache {
 // parameters in the order of Block, without x.
 func (b *Block) Extend(x []float32, n int, in [][]float32, cache *Cache, rows, start []int) {
 	p := b.take(in)
-	size := len(x)
-	a1, qkv, ctx := sized(&b.a1, size), sized(&b.qkv, 3*size), sized(&b.ctx, size)
-	b.norm1.forward(a1, x, p.gain1, p.bias1)
-	clear(qkv)
-	b.QKV.forward(qkv, a1, p.qkv)
+	q, k, v := b.project(x, p)
+	ctx := sized(&b.ctx, len(rows)*n*b.out.in)
 	for i, r := range rows {
-		b.attendCached(ctx[i*n*b.Dim:], qkv[i*n*3*b.Dim:], n, cache.kv[r*cache.capacity*2*b.Dim:], start[i])
+		q, k, v := q.at(i*n, 0), k.at(i*n, 0), v.at(i*n, 0)
+		if b.rope != nil {
+			b.rope.turn(q, n, b.attention.Heads, start[i], 1)
+			b.rope.turn(k, n, b.attention.KVHeads, start[i], 1)
+		}
+		keys, values := cache.row(r)
+		for j := range n {
+			copy(keys.at(start[i]+j, 0).data[:cache.columns], k.at(j, 0).data)
+			copy(values.at(start[i]+j, 0).data[:cache.columns], v.at(j, 0).data)
+		}
+		b.attention.extend(ctx[i*n*b.out.in:], q, n, keys, values, start[i])
 	}
-	h := sized(&b.h, size)
-	copy(h, x)
-	b.AttnProj.forward(h, ctx, p.attnProj)
-	b.mlp(x, h, p)
+	b.finish(x, x, ctx, p)
 }
 
-// attendCached is the attention of the n positions of one row, from position start on, over its cached keys and values.
-func (b *Block) attendCached(y, qkv []float32, n int, kv []float32, start int) {
-	d, w := b.Dim, b.Dim/b.Heads
-	for i := range n {
-		copy(kv[(start+i)*2*d:][:2*d], qkv[i*3*d+d:])
-	}
-	t := start + n
-	scores := sized(&b.probs, n*t)
-	scale := float32(1 / math.Sqrt(float64(w)))
-	for head := range b.Heads {
-		at := head * w
-		kernel.Gemm(false, true, n, t, w, scale, qkv[at:], 3*d, kv[at:], 2*d, 0, scores, t)
+// extend is the attention of the n positions of one row, from position start on, over its cached keys and values.
+func (a *Attention) extend(out []float32, q strided, n int, keys, values strided, start int) {
+	t, w := start+n, a.Width
+	scores := sized(&a.probs, n*t)
+	y := strided{out, a.Heads * w}
+	for head := range a.Heads {
+		q, y := q.at(0, head*w), y.at(0, head*w)
+		k, v := keys.at(0, a.keyColumn(head)), values.at(0, a.keyColumn(head))
+		kernel.Gemm(false, true, n, t, w, a.scale(), q.data, q.stride, k.data, k.stride, 0, scores, t)
 		hideFuture(scores, t, start)
 		kernel.Softmax(n, t, scores, scores)
-		kernel.Gemm(false, false, n, w, t, 1, scores, t, kv[d+at:], 2*d, 0, y[at:], d)
+		kernel.Gemm(false, false, n, w, t, 1, scores, t, v.data, v.stride, 0, y.data, y.stride)
 	}
 }

@@ -32,20 +32,24 @@ func (l *LayerNorm) Shape(in []tensor.Shape) (tensor.Shape, error) {
 }
 
 // Forward implements Func. Without a Backward to follow, out may be x.
-func (l *LayerNorm) Forward(out []float32, in [][]float32) { l.forward(out, in[0], in[1], in[2]) }
+func (l *LayerNorm) Forward(out []float32, in [][]float32) { l.forward(out, in[0], in[1:]) }
 
 // Backward implements Func.
 func (l *LayerNorm) Backward(grads [][]float32, grad []float32, in [][]float32, _ []float32) {
-	l.backward(grads[0], grads[1], grads[2], grad, in[0], in[1])
+	l.backward(grads[0], grads[1:], grad, in[0], in[1:])
 }
 
-func (l *LayerNorm) forward(y, x, gain, bias []float32) {
+func (l *LayerNorm) parameters() []string { return []string{"gain", "bias"} }
+
+func (l *LayerNorm) forward(y, x []float32, p [][]float32) {
+	gain, bias := p[0], p[1]
 	n := len(x) / len(gain)
 	kernel.LayerNorm(n, len(gain), float32(l.Eps), x, gain, bias, y, sized(&l.mean, n), sized(&l.scale, n))
 }
 
 // backward writes the gradients that are not nil. dx may be dy.
-func (l *LayerNorm) backward(dx, dgain, dbias, dy, x, gain []float32) {
+func (l *LayerNorm) backward(dx []float32, grads [][]float32, dy, x []float32, p [][]float32) {
+	gain, dgain, dbias := p[0], grads[0], grads[1]
 	d := len(gain)
 	if dgain != nil || dbias != nil {
 		for _, g := range []*[]float32{&dgain, &dbias} {

@@ -135,42 +135,49 @@ func TestGradients(t *testing.T) {
 		}
 		return l
 	}
-	block := func(rank int, freeze bool) (*op.Block, []leaf) {
-		const d = 6
-		b := op.NewBlock(4, 2, d, 1e-5, new(op.Scratch))
-		leaves := []leaf{random(r, 1, 8, d)}
+	// leavesOf are x and the parameters of a block of width 6, with LoRA of the given rank on all maps but one. The second norm
+	// comes after the map of index out.
+	leavesOf := func(b *op.Block, norm func() []leaf, rank int, freeze bool, out int, shapes ...[2]int) (*op.Block, []leaf) {
+		leaves := []leaf{random(r, 1, 8, 6)}
 		base := func(l ...leaf) {
 			for i := range l {
-				l[i].frozen = l[i].frozen || freeze
+				l[i].frozen = freeze
 			}
 			leaves = append(leaves, l...)
 		}
-		part := func(f *op.Affine, width, out, rank int) {
-			f.Rank, f.Scale = rank, 1.5
-			l := affine(width, out, rank)
-			base(l[:2]...)
-			leaves = append(leaves, l[2:]...)
+		base(norm()...)
+		for i, f := range b.Affines() {
+			if s := shapes[i]; f.OutFirst {
+				base(random(r, 0.3, s[1], s[0]))
+			} else {
+				base(random(r, 0.3, s[0], s[1]), random(r, 0.3, s[1]))
+			}
+			if i != 2 && rank > 0 {
+				f.Rank, f.Scale = rank, 1.5
+				leaves = append(leaves, random(r, 0.4, rank, shapes[i][0]), random(r, 0.4, shapes[i][1], rank))
+			}
+			if i == out {
+				base(norm()...)
+			}
 		}
-		base(gain(d), random(r, 0.2, d))
-		part(&b.QKV, d, 3*d, rank)
-		part(&b.AttnProj, d, d, rank)
-		base(gain(d), random(r, 0.2, d))
-		part(&b.FC, d, 4*d, 0)
-		part(&b.MLPProj, 4*d, d, rank)
 		return b, leaves
 	}
-	trained, trainedLeaves := block(0, false)
-	tuned, tunedLeaves := block(2, true)
-	first, firstLeaves := block(2, true)
-	firstLeaves[0].frozen = true
-	dropping, droppingLeaves := block(2, true)
-	dropping.QKV.Noise, dropping.MLPProj.Noise = noise, noise
-
-	tests := []struct {
+	gpt := func(rank int, freeze bool) (*op.Block, []leaf) {
+		b := op.NewGPT2Block(op.BlockShape{Steps: 4, Dim: 6, Heads: 2, KVHeads: 2, HeadDim: 3, Hidden: 24, Eps: 1e-5}, new(op.Scratch))
+		norm := func() []leaf { return []leaf{gain(6), random(r, 0.2, 6)} }
+		return leavesOf(b, norm, rank, freeze, 1, [2]int{6, 18}, [2]int{6, 6}, [2]int{6, 24}, [2]int{24, 6})
+	}
+	llama := func(rank int, freeze bool) (*op.Block, []leaf) {
+		b := op.NewLlamaBlock(op.BlockShape{Steps: 4, Dim: 6, Heads: 4, KVHeads: 2, HeadDim: 2, Hidden: 5, Eps: 1e-5}, op.NewRope(4, 2, 3), new(op.Scratch))
+		norm := func() []leaf { return []leaf{gain(6)} }
+		return leavesOf(b, norm, rank, freeze, 3, [2]int{6, 8}, [2]int{6, 4}, [2]int{6, 4}, [2]int{8, 6}, [2]int{6, 5}, [2]int{6, 5}, [2]int{5, 6})
+	}
+	type test struct {
 		name   string
 		f      op.Func
 		leaves []leaf
-	}{
+	}
+	tests := []test{
 		{"layer norm", &op.LayerNorm{Eps: 1e-5}, []leaf{random(r, 1, 3, 5), gain(5), random(r, 1, 5)}},
 		{"layer norm, frozen", &op.LayerNorm{Eps: 1e-5}, []leaf{random(r, 1, 3, 5), frozen(gain(5)), frozen(random(r, 1, 5))}},
 		{"gelu", &op.GELU{}, []leaf{random(r, 2, 4, 5)}},
@@ -179,16 +186,24 @@ func TestGradients(t *testing.T) {
 		{"affine with LoRA", &op.Affine{Rank: 2, Scale: 2}, append([]leaf{random(r, 1, 4, 3)}, affine(3, 5, 2)...)},
 		{"frozen affine with LoRA", &op.Affine{Rank: 2, Scale: 2}, append([]leaf{random(r, 1, 4, 3)}, frozenBase(affine(3, 5, 2))...)},
 		{"LoRA with dropout", &op.Affine{Rank: 2, Scale: 2, Noise: noise}, append([]leaf{random(r, 1, 4, 3)}, frozenBase(affine(3, 5, 2))...)},
-		{"attention", &op.Attention{Steps: 4, Heads: 2, Dim: 6}, []leaf{random(r, 1, 8, 18)}},
-		{"block, all trained", trained, trainedLeaves},
-		{"block, LoRA", tuned, tunedLeaves},
-		{"block, LoRA, input is data", first, firstLeaves},
-		{"block, LoRA with dropout", dropping, droppingLeaves},
+		{"attention", &op.Attention{Steps: 4, Heads: 2, KVHeads: 2, Width: 3}, []leaf{random(r, 1, 8, 18)}},
+		{"attention with shared keys", &op.Attention{Steps: 4, Heads: 4, KVHeads: 2, Width: 3}, []leaf{random(r, 1, 8, 24)}},
+		{"RMS norm", &op.RMSNorm{Eps: 1e-5}, []leaf{random(r, 1, 3, 5), gain(5)}},
+		{"RMS norm, frozen", &op.RMSNorm{Eps: 1e-5}, []leaf{random(r, 1, 3, 5), frozen(gain(5))}},
+		{"RMS norm of data", &op.RMSNorm{Eps: 1e-5}, []leaf{frozen(random(r, 1, 3, 5)), gain(5)}},
+		{"rope", op.NewRope(3, 4, 10), []leaf{random(r, 1, 6, 8)}},
+		{"SwiGLU", &op.SwiGLU{}, []leaf{random(r, 2, 4, 5), random(r, 1, 4, 5)}},
+		{"SwiGLU with a gate of data", &op.SwiGLU{}, []leaf{frozen(random(r, 2, 4, 5)), random(r, 1, 4, 5)}},
+		{"linear", &op.Affine{OutFirst: true, NoBias: true}, []leaf{random(r, 1, 4, 3), random(r, 0.3, 5, 3)}},
+		{"frozen linear with LoRA and dropout", &op.Affine{OutFirst: true, NoBias: true, Rank: 2, Scale: 2, Noise: noise},
+			[]leaf{random(r, 1, 4, 3), frozen(random(r, 0.3, 5, 3)), random(r, 0.4, 2, 3), random(r, 0.4, 5, 2)}},
 		{"embedding", &op.Embed{Rows: 2, Slots: 3, IDs: []int32{1, 1, -1, 4, 0, 2}}, []leaf{random(r, 1, 5, 4), random(r, 1, 6, 4)}},
 		{"embedding with soft prompts", &op.Embed{Rows: 3, Slots: 2, Prompt: 2, IDs: []int32{1, 1, -1, 4, 0, 2}, From: []int32{0, 1, 0}},
 			[]leaf{random(r, 1, 5, 4), random(r, 1, 6, 4), random(r, 1, 2, 8)}},
 		{"embedding, frozen tables", &op.Embed{Rows: 2, Slots: 1, Prompt: 2, IDs: []int32{1, 4}, From: []int32{0, 1}},
 			[]leaf{frozen(random(r, 1, 5, 4)), frozen(random(r, 1, 6, 4)), random(r, 1, 2, 8)}},
+		{"embedding without positions", &op.Embed{Rows: 2, Slots: 1, Prompt: 2, Rotary: true, IDs: []int32{1, 4}, From: []int32{1, 1}},
+			[]leaf{random(r, 1, 5, 4), random(r, 1, 2, 8)}},
 		{"cross-entropy", &op.CrossEntropy{At: []int32{0, 2, 5}, Target: []int32{3, 0, 6}}, []leaf{random(r, 1, 6, 4), random(r, 0.7, 7, 4)}},
 		{"cross-entropy, frozen head", &op.CrossEntropy{At: []int32{0, 2, 5}, Target: []int32{3, 0, 6}}, []leaf{random(r, 1, 6, 4), frozen(random(r, 0.7, 7, 4))}},
 		{"cross-entropy without targets", &op.CrossEntropy{}, []leaf{random(r, 1, 6, 4), random(r, 0.7, 7, 4)}},
@@ -204,6 +219,24 @@ func TestGradients(t *testing.T) {
 		{"concat", &op.Concat{}, []leaf{random(r, 1, 3, 2), frozen(random(r, 1, 3, 1)), random(r, 1, 3, 4)}},
 		{"share of a product", &op.Share{From: 1, Width: 2}, []leaf{random(r, 1, 3, 4), random(r, 1, 4, 5)}},
 		{"dropout", &op.Dropout{Noise: noise}, []leaf{random(r, 1, 5, 7)}},
+	}
+	for _, f := range []struct {
+		name  string
+		build func(rank int, freeze bool) (*op.Block, []leaf)
+	}{{"GPT-2", gpt}, {"Llama", llama}} {
+		family, build := f.name, f.build
+		trained, leaves := build(0, false)
+		tests = append(tests, test{family + " block, all trained", trained, leaves})
+		tuned, leaves := build(2, true)
+		tests = append(tests, test{family + " block, LoRA", tuned, leaves})
+		first, leaves := build(2, true)
+		leaves[0].frozen = true
+		tests = append(tests, test{family + " block, LoRA, input is data", first, leaves})
+		dropping, leaves := build(2, true)
+		for _, i := range []int{0, 3} {
+			dropping.Affines()[i].Noise = noise
+		}
+		tests = append(tests, test{family + " block, LoRA with dropout", dropping, leaves})
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) { checkGradients(t, test.f, test.leaves...) })

@@ -25,17 +25,17 @@ func times(y, x, w []float32, p *Packed, n, rows, cols int, beta float32) {
 	kernel.Gemm(false, false, n, cols, rows, 1, x, rows, w, cols, beta, y, cols)
 }
 
-// timesTransposed computes y = x W^T for x [n, cols].
-func timesTransposed(y, x, w []float32, p *Packed, n, rows, cols int) {
+// timesTransposed computes y = x W^T + beta y for x [n, cols].
+func timesTransposed(y, x, w []float32, p *Packed, n, rows, cols int, beta float32) {
 	if p != nil {
-		kernel.GemmPacked(false, n, rows, cols, 1, x, cols, p.transposed, 0, y, rows)
+		kernel.GemmPacked(false, n, rows, cols, 1, x, cols, p.transposed, beta, y, rows)
 		return
 	}
-	kernel.Gemm(false, true, n, rows, cols, 1, x, cols, w, cols, 0, y, rows)
+	kernel.Gemm(false, true, n, rows, cols, 1, x, cols, w, cols, beta, y, rows)
 }
 
-// Logits computes x wte^T, [n, vocab], of hidden states x [n, dim], with wte's packed form if there is one.
-func Logits(logits, x, wte []float32, p *Packed, dim int) {
+// Logits computes x head^T, [n, vocab], of hidden states x [n, dim], with the head's packed form if there is one.
+func Logits(logits, x, head []float32, p *Packed, dim int) {
 	n := len(x) / dim
-	timesTransposed(logits, x, wte, p, n, len(logits)/n, dim)
+	timesTransposed(logits, x, head, p, n, len(logits)/n, dim, 0)
 }

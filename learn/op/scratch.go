@@ -21,6 +21,17 @@ type Scratch struct{ slots [4][]float32 }
 
 func (s *Scratch) slot(i, n int) []float32 { return sized(&s.slots[i], n) }
 
+// strided is a matrix whose rows begin stride elements apart, as when it is some columns of a wider one.
+type strided struct {
+	data   []float32
+	stride int
+}
+
+// at is the part of m from a row and a column on.
+func (m strided) at(row, col int) strided {
+	return strided{m.data[row*m.stride+col:], m.stride}
+}
+
 // sumRows writes the sum over the rows of x, each as long as dst, to dst.
 func sumRows(dst, x []float32) {
 	clear(dst)

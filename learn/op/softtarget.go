@@ -16,7 +16,7 @@ import (
 //
 // so that the student is told how sure the teacher is, and nothing about how the rest is spread. Top-k probabilities that
 // sum to more than 1 (they arrive quantised) are normalised and leave no rest; a rest below 1e-6 counts as none.
-// Inputs: hidden [n, dim], wte [vocab, dim]. Output: [1], 0 without positions.
+// Inputs: hidden [n, dim], head [vocab, dim]. Output: [1], 0 without positions.
 type SoftTarget struct {
 	At     []int32     // rows of hidden
 	TopIDs [][]int     // distinct token ids, per position
