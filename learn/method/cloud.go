@@ -161,7 +161,7 @@ func (c *Cloud) tuneProxy(ctx context.Context, a *Aggregate, p Progress) error {
 func (c *Cloud) tuneLarge(ctx context.Context, a *Aggregate, p Progress) error {
 	cfg := c.large.cfg
 	goal := cfg.objective()
-	goal.LM, goal.Contrast, goal.Soft = 1, cfg.Lambda, cfg.KD
+	goal.LM, goal.Contrast, goal.Soft = 1, cfg.Guide, cfg.KD
 	guide, err := c.proxy.teach(ctx, c.public)
 	if err != nil {
 		return fmt.Errorf("tuning the large model: %w", err)

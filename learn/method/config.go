@@ -19,7 +19,8 @@ type Config struct {
 	Clip        float64    `json:"clip"`             // global gradient norm; 0: none
 	Contrast    string     `json:"contrast"`         // "similarity" or "gram"
 	Tau         float64    `json:"tau"`              // temperature of gram
-	Lambda      float64    `json:"lambda"`           // weight of CCL
+	Lambda      float64    `json:"lambda"`           // weight of CCL, at the edges
+	Guide       float64    `json:"guide"`            // weight of the same loss in SE-CCL, towards the small model; on validation data 0 won
 	SoftWeight  float64    `json:"soft_weight"`      // weight of soft targets
 	SoftK       int        `json:"soft_k"`           // top-k of soft targets
 	KD          float64    `json:"kd"`               // weight of SE-CCL's distillation, both ways
@@ -40,7 +41,7 @@ func Default() Config {
 		CCLSteps: 30, AMTSteps: 40, CloudSteps: 60,
 		Batch: 16, LR: 2e-3, Decay: 0.01, Clip: 1,
 		Contrast: "similarity", Tau: 0.07, Lambda: 2,
-		SoftWeight: 1, SoftK: 8, KD: 0.5,
+		SoftWeight: 1, SoftK: 8, KD: 2,
 		ProxyWeight: 1, Transfer: true,
 		MaxTokens: 16, Seed: 1,
 	}
@@ -85,6 +86,7 @@ func (c Config) Validate() error {
 		{"tau", c.Tau, 1e-3, 10},
 		{"lambda", c.Lambda, 0, 1e3},
 		{"soft_weight", c.SoftWeight, 0, 1e3},
+		{"guide", c.Guide, 0, 1e3},
 		{"kd", c.KD, 0, 1e3},
 		{"proxy_weight", c.ProxyWeight, 0, 1e3},
 		{"spec.alpha", c.Spec.Alpha, math.SmallestNonzeroFloat64, 1e4},

@@ -61,7 +61,7 @@ func TestTogetherBeatsAloneAndConstant(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c := method.Constant(observe("public", publicRows, noise, both), test); s.RougeLsum < c.RougeLsum+0.2 {
+	if c := method.Constant(observe("public", publicRows, noise, both), test); s.RougeLsum < c.RougeLsum+0.15 {
 		t.Errorf("super-peer %.3f, constant %.3f", s.RougeLsum, c.RougeLsum)
 	}
 	if total, trainable := f.cloud.Params(); trainable <= 0 || total <= trainable+large.Params()-1 {

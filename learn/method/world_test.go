@@ -15,13 +15,13 @@ import (
 	"github.com/mlecs/mlecs/learn/model"
 )
 
-// The world of these tests: two sensors see one of three shapes each, in noise, and the target names both ("red circle"). A node with
-// one sensor can tell one word only.
+// The world of these tests: two sensors give eight features each, one of three patterns in noise, and the target names both ("red
+// circle"). A node with one sensor can tell one word only.
 var (
 	colours = []string{"red", "green", "blue"}
 	forms   = []string{"circle", "square", "star"}
-	sensorA = model.Modality{Name: "a", Kind: model.Series, Shape: []int{1, 8}}
-	sensorB = model.Modality{Name: "b", Kind: model.Series, Shape: []int{1, 8}}
+	sensorA = model.Modality{Name: "a", Kind: model.Text, Shape: []int{8}}
+	sensorB = model.Modality{Name: "b", Kind: model.Text, Shape: []int{8}}
 	both    = []model.Modality{sensorA, sensorB}
 )
 
