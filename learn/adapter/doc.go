@@ -1,4 +1,5 @@
-// Package adapter holds what nodes share: named components of float32 tensors, their file form, and how they are averaged.
+// Package adapter holds what nodes share: named components of float32 tensors, their file forms, how they are aggregated, and how they
+// are made small for the wire.
 //
 //   - component.go: Tensor and Component, the Signature that says which components may be averaged, and a component's file.
 //   - safetensors_write.go, safetensors_read.go: the HuggingFace safetensors format, canonical when written, limited when read.
@@ -8,6 +9,8 @@
 //     padded.go (zero-padded and dimension-wise means of different ranks), hetlora.go, product.go (product mean and FLoRA's stacking),
 //     robust.go (median, trimmed mean), krum.go and clip.go (centered clipping).
 //   - peft.go, peft_read.go, merge.go: LoRA as HuggingFace PEFT saves it, and base weights with it merged in.
+//   - codec.go: Codec, which makes blobs of components with fewer bits, and Decode; codec_blob.go specifies the blob, codec_values.go what
+//     each codec makes of the values. feedback.go keeps what they lose for the next round.
 //
 // The pinned library github.com/nlpodyssey/safetensors is not used for reading and writing, only to check this package in its
 // tests: it takes the last of two tensors of one name, wants the whole file and a second copy of every tensor as bytes, and allows

@@ -1,0 +1,232 @@
+package adapter
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"unicode/utf8"
+
+	"github.com/klauspost/compress/zstd"
+)
+
+// A blob of a lossy codec is
+//
+//	"MLC1"
+//	codec, component's name, signature     strings: length as uvarint, UTF-8
+//	tensors                                uvarint, then each, in name order: name, dimensions (uvarint), each dimension (uvarint)
+//	kept values                            uvarint; topk alone
+//	packing                                one byte: 0 plain, 1 zstd
+//	payload                                to the end
+//
+// with every uvarint in its shortest form. The payload has the values of all tensors, one after the other in the order of the tensors:
+//
+//	bf16   the upper bytes of all values, then the lower ones
+//	int8   the scales of all groups as bf16, little-endian, then a signed byte a value
+//	int4   the same scales, then half a byte a value, plus 8, the earlier value in the lower half; an odd end is filled with 8
+//	topk   the values that are kept, as for bf16, in rising order of place; then for each the places skipped before it as uvarint
+const (
+	blobMagic     = "MLC1"
+	packingPlain  = 0
+	packingZstd   = 1
+	maxTensors    = 1 << 16
+	maxTensorName = 1 << 12   // bytes of any name
+	zstdWindow    = 256 << 10 // bytes; the payloads have no long repetitions
+)
+
+// compressor and decompressor serve all goroutines; each holds buffers that are dear to make anew for every blob. Both work in the calling
+// goroutine, and the decompressor goes no further than the buffer that it is given.
+var (
+	compressor = sync.OnceValues(func() (*zstd.Encoder, error) {
+		return zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedBetterCompression),
+			zstd.WithWindowSize(zstdWindow), zstd.WithEncoderCRC(false))
+	})
+	decompressor = sync.OnceValues(func() (*zstd.Decoder, error) {
+		return zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(zstdWindow), zstd.WithDecodeAllCapLimit(true))
+	})
+)
+
+// header is what a blob says before its payload.
+type header struct {
+	codec, name, signature string
+	tensors                []Tensor // without data
+	params                 int64    // of all tensors
+	kept                   uint64   // of topk
+}
+
+// encode gives the header without the packing byte.
+func (h header) encode() ([]byte, error) {
+	out := []byte(blobMagic)
+	var err error
+	text := func(s string) {
+		if len(s) > maxTensorName || !utf8.ValidString(s) {
+			err = errors.Join(err, fmt.Errorf("name %.50q is not UTF-8 or longer than %d bytes", s, maxTensorName))
+		}
+		out = binary.AppendUvarint(out, uint64(len(s)))
+		out = append(out, s...)
+	}
+	text(h.codec)
+	text(h.name)
+	text(h.signature)
+	if len(h.tensors) > maxTensors {
+		err = errors.Join(err, fmt.Errorf("%d tensors; at most %d are allowed", len(h.tensors), maxTensors))
+	}
+	out = binary.AppendUvarint(out, uint64(len(h.tensors)))
+	for i, t := range h.tensors {
+		if i > 0 && t.Name == h.tensors[i-1].Name {
+			err = errors.Join(err, fmt.Errorf("tensor name %q is used twice", t.Name))
+		}
+		text(t.Name)
+		out = binary.AppendUvarint(out, uint64(len(t.Shape)))
+		for _, d := range t.Shape {
+			out = binary.AppendUvarint(out, uint64(d))
+		}
+	}
+	if h.codec == CodecTopK {
+		out = binary.AppendUvarint(out, h.kept)
+	}
+	return out, err
+}
+
+// seal puts the payload behind the header, compressed if that is shorter.
+func (h header) seal(payload []byte) ([]byte, error) {
+	out, err := h.encode()
+	if err != nil {
+		return nil, err
+	}
+	enc, err := compressor()
+	if err != nil {
+		return nil, fmt.Errorf("compressing: %w", err)
+	}
+	if packed := enc.EncodeAll(payload, nil); len(packed) < len(payload) {
+		return append(append(out, packingZstd), packed...), nil
+	}
+	return append(append(out, packingPlain), payload...), nil
+}
+
+// readHeader reads what encode wrote, and gives the rest of the blob. Memory is taken for what is there, not for what is claimed.
+func readHeader(blob []byte) (header, []byte, error) {
+	rest, ok := bytes.CutPrefix(blob, []byte(blobMagic))
+	if !ok {
+		return header{}, nil, fmt.Errorf("it does not begin with %q", blobMagic)
+	}
+	r := &blobReader{rest: rest}
+	h := header{codec: r.text(), name: r.text(), signature: r.text()}
+	count := r.uvarint(maxTensors)
+	for i := range count {
+		t := Tensor{Name: r.text(), Shape: []int{}}
+		for range r.uvarint(maxDims) {
+			t.Shape = append(t.Shape, int(r.uvarint(maxDim)))
+		}
+		if r.err != nil {
+			break
+		}
+		n, err := elements(t.Shape)
+		if err != nil {
+			return header{}, nil, fmt.Errorf("component %q: tensor %q: %w", h.name, t.Name, err)
+		}
+		if i > 0 && t.Name <= h.tensors[i-1].Name {
+			return header{}, nil, fmt.Errorf("component %q: tensor %q occurs twice or out of order", h.name, t.Name)
+		}
+		if h.params > maxElements-n {
+			return header{}, nil, fmt.Errorf("component %q: too many values", h.name)
+		}
+		h.params += n
+		h.tensors = append(h.tensors, t)
+	}
+	if h.codec == CodecTopK {
+		h.kept = r.uvarint(uint64(h.params))
+	}
+	if r.err != nil {
+		return header{}, nil, fmt.Errorf("header: %w", r.err)
+	}
+	return h, r.rest, nil
+}
+
+// blobReader takes a blob apart; after the first error it gives zeros.
+type blobReader struct {
+	rest []byte
+	err  error
+}
+
+func (r *blobReader) uvarint(most uint64) uint64 {
+	if r.err != nil {
+		return 0
+	}
+	v, n := binary.Uvarint(r.rest)
+	switch {
+	case n <= 0:
+		r.err = io.ErrUnexpectedEOF
+	case n > 1 && r.rest[n-1] == 0:
+		r.err = errors.New("a number is not in its shortest form")
+	case v > most:
+		r.err = fmt.Errorf("%d is more than %d", v, most)
+	default:
+		r.rest = r.rest[n:]
+		return v
+	}
+	return 0
+}
+
+func (r *blobReader) text() string {
+	n := r.uvarint(maxTensorName)
+	if r.err == nil && uint64(len(r.rest)) < n {
+		r.err = io.ErrUnexpectedEOF
+	}
+	if r.err != nil {
+		return ""
+	}
+	s := string(r.rest[:n])
+	r.rest = r.rest[n:]
+	if !utf8.ValidString(s) {
+		r.err = fmt.Errorf("name %.50q is not UTF-8", s)
+	}
+	return s
+}
+
+// open gives the payload of packing byte and rest, which must have low to high bytes.
+func (h header) open(rest []byte, low, high int64) ([]byte, error) {
+	if len(rest) == 0 {
+		return nil, io.ErrUnexpectedEOF
+	}
+	payload := rest[1:]
+	switch rest[0] {
+	case packingPlain:
+	case packingZstd:
+		dec, err := decompressor()
+		if err != nil {
+			return nil, fmt.Errorf("decompressing: %w", err)
+		}
+		if payload, err = dec.DecodeAll(payload, make([]byte, 0, high)); err != nil {
+			return nil, fmt.Errorf("decompressing at most %d bytes: %w", high, err)
+		}
+	default:
+		return nil, fmt.Errorf("packing %d is not known", rest[0])
+	}
+	if n := int64(len(payload)); n < low || n > high {
+		return nil, fmt.Errorf("the payload has %d bytes; want %d to %d", n, low, high)
+	}
+	return payload, nil
+}
+
+// payloadBytes is how long the payload of the header's tensors may be.
+func (h header) payloadBytes() (low, high int64) {
+	switch h.codec {
+	case CodecBF16:
+		return 2 * h.params, 2 * h.params
+	case CodecTopK:
+		kept := int64(h.kept)
+		return 3 * kept, (2 + binary.MaxVarintLen64) * kept
+	}
+	var groups int64
+	for _, t := range h.tensors {
+		eachGroup(t, func(int, int) { groups++ })
+	}
+	n := 2*groups + h.params
+	if h.codec == CodecInt4 {
+		n = 2*groups + (h.params+1)/2
+	}
+	return n, n
+}

@@ -1,0 +1,223 @@
+package adapter
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+)
+
+// toBF16 rounds a finite value to the nearest bfloat16, ties to even; what would become infinite becomes the largest finite one.
+func toBF16(x float32) uint16 {
+	b := math.Float32bits(x)
+	r := uint16((b + 0x7fff + b>>16&1) >> 16)
+	if r&0x7f80 == 0x7f80 {
+		r--
+	}
+	return r
+}
+
+func fromBF16(b uint16) float32 { return math.Float32frombits(uint32(b) << 16) }
+
+// packBF16 puts the upper bytes together: signs and exponents are much alike, and compress.
+func packBF16(values []float32) []byte {
+	n := len(values)
+	out := make([]byte, 2*n)
+	for i, x := range values {
+		b := toBF16(x)
+		out[i], out[n+i] = byte(b>>8), byte(b)
+	}
+	return out
+}
+
+// unpackBF16 fills values from a payload of twice as many bytes.
+func unpackBF16(values []float32, payload []byte) {
+	n := len(values)
+	for i := range values {
+		values[i] = fromBF16(uint16(payload[i])<<8 | uint16(payload[n+i]))
+	}
+}
+
+// groupSize is how many values at most have one scale.
+const groupSize = 64
+
+// eachGroup calls f for every group of a tensor, values from to to-1 in row-major order. Rows (the last dimension) are cut every
+// groupSize values; of rows shorter than that as many whole ones as fit are one group, or the scales of LoRA's B would take more than
+// its values.
+func eachGroup(t Tensor, f func(from, to int)) {
+	count, _ := elements(t.Shape)
+	n, row := int(count), 1
+	if len(t.Shape) > 0 {
+		row = t.Shape[len(t.Shape)-1]
+	}
+	if n == 0 {
+		return
+	}
+	if row < groupSize {
+		step := groupSize / row * row
+		for from := 0; from < n; from += step {
+			f(from, min(from+step, n))
+		}
+		return
+	}
+	for start := 0; start < n; start += row {
+		for from := start; from < start+row; from += groupSize {
+			f(from, min(from+groupSize, start+row))
+		}
+	}
+}
+
+// mostSteps is the largest quantised value; its negative is the smallest.
+func mostSteps(codec string) int {
+	if codec == CodecInt4 {
+		return 7
+	}
+	return 127
+}
+
+// stepScale is the smallest bfloat16 by most times which largest, not negative, can be said.
+func stepScale(largest float32, most int) uint16 {
+	exact := float64(largest) / float64(most)
+	b := uint16(math.Float32bits(float32(exact)) >> 16)
+	if float64(fromBF16(b)) < exact {
+		b++
+	}
+	return b
+}
+
+// packSteps quantises every group symmetrically to multiples of its scale.
+func packSteps(c Component, codec string) []byte {
+	most := mostSteps(codec)
+	var scales []byte
+	steps := make([]int8, 0, c.Params())
+	for _, t := range c.Tensors {
+		eachGroup(t, func(from, to int) {
+			var largest float32
+			for _, x := range t.Data[from:to] {
+				largest = max(largest, float32(math.Abs(float64(x))))
+			}
+			b := stepScale(largest, most)
+			scales = binary.LittleEndian.AppendUint16(scales, b)
+			scale := float64(fromBF16(b))
+			for _, x := range t.Data[from:to] {
+				q := 0.0
+				if scale > 0 {
+					q = math.RoundToEven(float64(x) / scale)
+				}
+				steps = append(steps, int8(max(-float64(most), min(float64(most), q))))
+			}
+		})
+	}
+	out := scales
+	if codec == CodecInt8 {
+		for _, q := range steps {
+			out = append(out, byte(q))
+		}
+		return out
+	}
+	if len(steps)%2 == 1 {
+		steps = append(steps, 0)
+	}
+	for pair := range slices.Chunk(steps, 2) {
+		out = append(out, byte(pair[0]+8)|byte(pair[1]+8)<<4)
+	}
+	return out
+}
+
+// unpackSteps fills c from a payload of the right length.
+func unpackSteps(c Component, payload []byte, codec string) error {
+	most := mostSteps(codec)
+	groups := 0
+	for _, t := range c.Tensors {
+		eachGroup(t, func(int, int) { groups++ })
+	}
+	scales, steps := payload[:2*groups], payload[2*groups:]
+	step := func(i int) int { return int(int8(steps[i])) }
+	if codec == CodecInt4 {
+		step = func(i int) int { return int(steps[i/2]>>(i%2*4)&15) - 8 }
+		if n := int(c.Params()); n%2 == 1 && step(n) != 0 {
+			return errors.New("the payload does not end with a filling of 8")
+		}
+	}
+	at := 0
+	var bad error
+	for _, t := range c.Tensors {
+		eachGroup(t, func(from, to int) {
+			scale := float64(fromBF16(binary.LittleEndian.Uint16(scales)))
+			scales = scales[2:]
+			if math.Signbit(scale) || math.IsNaN(scale) || math.IsInf(scale, 0) {
+				bad = fmt.Errorf("tensor %q: a scale is %v", t.Name, scale)
+			}
+			for i := range t.Data[from:to] {
+				q := step(at)
+				at++
+				if q < -most {
+					bad = fmt.Errorf("tensor %q: %d steps; want %d to %d", t.Name, q, -most, most)
+				}
+				v := scale * float64(q)
+				t.Data[from+i] = float32(max(-math.MaxFloat32, min(math.MaxFloat32, v))) // a scale rounded up may lead beyond
+			}
+		})
+	}
+	return bad
+}
+
+// packTopK keeps the given fraction of the values, rounded up: the largest, of equally large ones the first, and no zeros.
+func packTopK(values []float32, fraction float64) (payload []byte, kept uint64) {
+	sizes := make([]uint32, len(values))
+	for i, x := range values {
+		sizes[i] = math.Float32bits(x) &^ (1 << 31) // in the order of magnitudes
+	}
+	k := min(len(values), int(math.Ceil(fraction*float64(len(values)))))
+	var chosen []float32
+	var gaps []byte
+	if k > 0 {
+		sorted := slices.Clone(sizes)
+		slices.Sort(sorted)
+		least := sorted[len(sorted)-k]
+		equal := k // how many of size least are to be kept
+		for _, s := range sorted[len(sorted)-k:] {
+			if s > least {
+				equal--
+			}
+		}
+		next := 0
+		for i, s := range sizes {
+			if s == least {
+				equal--
+			}
+			if s < least || s == 0 || s == least && equal < 0 {
+				continue
+			}
+			chosen = append(chosen, values[i])
+			gaps = binary.AppendUvarint(gaps, uint64(i-next))
+			next = i + 1
+		}
+	}
+	return append(packBF16(chosen), gaps...), uint64(len(chosen))
+}
+
+// unpackTopK fills values, which are zero, from a payload that is long enough for kept values.
+func unpackTopK(values []float32, payload []byte, kept int) error {
+	chosen := make([]float32, kept)
+	unpackBF16(chosen, payload[:2*kept])
+	r := &blobReader{rest: payload[2*kept:]}
+	next := 0
+	for _, x := range chosen {
+		gap := r.uvarint(math.MaxInt32)
+		if r.err != nil {
+			return fmt.Errorf("places: %w", r.err)
+		}
+		if gap >= uint64(len(values)-next) {
+			return fmt.Errorf("a place is beyond the %d values", len(values))
+		}
+		next += int(gap)
+		values[next] = x
+		next++
+	}
+	if len(r.rest) > 0 {
+		return fmt.Errorf("%d bytes follow the last place", len(r.rest))
+	}
+	return nil
+}
