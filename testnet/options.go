@@ -45,7 +45,7 @@ func Defaults() Options {
 		Supers:         1,
 		Rounds:         3,
 		Seed:           1,
-		RowsPerHome:    120,
+		RowsPerHome:    160,
 		PublicFraction: 0.5,
 		Method:         m,
 		Deadline:       60 * time.Second,
