@@ -45,6 +45,7 @@ func TestFederation(t *testing.T) {
 			}
 		}
 		checkScores(t, name, src)
+		checkAdapter(t, name, src, rounds)
 	}
 	status := one.until("shows its modality", func(s *api.Status) bool { return slices.Equal(s.Modalities, []string{"sensor"}) })
 	if status.Role != "edge" || status.TrainRows != 8 || status.TestRows != 4 || status.PublicRows != 12 || status.ParamsTrainable == 0 || status.BytesReceived == 0 {
@@ -117,6 +118,7 @@ func checkStopped(t *testing.T, m *member, history []api.Round) {
 	}
 	checkHistory(t, "the stopped node", rounds, history)
 	checkScores(t, "the stopped node", src)
+	checkAdapter(t, "the stopped node", src, history)
 	d, err := src.Delta(t.Context(), history[2].Inputs[0].Delta[:40])
 	if err != nil || d.CID != history[2].Inputs[0].Delta {
 		t.Errorf("delta by prefix: %+v, %v", d, err)

@@ -212,6 +212,15 @@ func (v *view) Deltas(context.Context) ([]api.Delta, error) {
 
 // Delta finds a delta by CID or unique prefix.
 func (v *view) Delta(_ context.Context, id string) (*api.Delta, error) {
+	d, err := v.findDelta(id)
+	if err != nil {
+		return nil, err
+	}
+	out := v.delta(d)
+	return &out, nil
+}
+
+func (v *view) findDelta(id string) (*deltaEntry, error) {
 	var found []*deltaEntry
 	if v.ledger != nil && id != "" {
 		for _, d := range v.ledger.allDeltas() {
@@ -224,8 +233,7 @@ func (v *view) Delta(_ context.Context, id string) (*api.Delta, error) {
 	case 0:
 		return nil, api.Advise(fmt.Errorf("delta %q: %w", id, api.ErrNotFound), "list them with `mlecs deltas`")
 	case 1:
-		d := v.delta(found[0])
-		return &d, nil
+		return found[0], nil
 	}
 	return nil, api.Advise(fmt.Errorf("delta %q: %w: %d deltas begin so", id, api.ErrAmbiguous, len(found)), "give more characters")
 }
@@ -244,14 +252,18 @@ func (v *view) delta(d *deltaEntry) api.Delta {
 		out.Parents = append(out.Parents, p.String())
 	}
 	for _, c := range d.body.Components {
-		out.Components = append(out.Components, api.Component{
-			Name: c.Name, Signature: c.Signature, Codec: c.Codec, Params: c.Params, CID: c.Blob.CID.String(), Bytes: c.Blob.Bytes,
-			Stored: v.store.HasBlob(c.Blob.CID),
-		})
+		out.Components = append(out.Components, v.component(c))
 		out.Bytes += c.Blob.Bytes
 		out.Params += c.Params
 	}
 	return out
+}
+
+func (v *view) component(c record.Component) api.Component {
+	return api.Component{
+		Name: c.Name, Signature: c.Signature, Codec: c.Codec, Params: c.Params, CID: c.Blob.CID.String(), Bytes: c.Blob.Bytes,
+		Stored: v.store.HasBlob(c.Blob.CID),
+	}
 }
 
 func (v *view) name(p peer.ID) string {

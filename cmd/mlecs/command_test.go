@@ -34,6 +34,9 @@ func TestExitCodes(t *testing.T) {
 		{"unknown flag", []string{"status", "--colour"}, exitUsage, []string{"--colour", "mlecs status --help"}},
 		{"a flag that is no number", []string{"testnet", "run", "--edges", "three"}, exitUsage, []string{"three"}},
 		{"an impossible testnet", []string{"testnet", "run", "--edges", "0"}, exitUsage, []string{"--edges 0", "mlecs testnet run --help"}},
+		{"an adapter of another format", []string{"adapter", "export", nowhere, "--format", "onnx"}, exitUsage, []string{"onnx", "peft"}},
+		{"an adapter without a folder", []string{"adapter", "export"}, exitUsage, []string{"folder"}},
+		{"an adapter from no home", []string{"adapter", "export", nowhere, "--home", nowhere}, exitFailure, []string{"config.yaml"}},
 		{"missing argument", []string{"delta", "show"}, exitUsage, []string{"CID"}},
 		{"too many arguments", []string{"join", "a", "b"}, exitUsage, []string{"token"}},
 		{"argument to a command without", []string{"status", "edge-1"}, exitUsage, []string{"edge-1"}},
@@ -97,7 +100,8 @@ func TestCommandsAndFlags(t *testing.T) {
 		"init": "home", "federation create": "home data", "invite": "home role expires", "join": "home", "start": "home role data",
 		"status": inspecting, "peers": inspecting, "rounds": inspecting, "deltas": inspecting, "delta show": inspecting, "models": inspecting,
 		"config show": inspecting, "data inspect": inspecting, "data generate": "homes rows-per-home seed", "version": "json",
-		"model train": "text data size dim layers heads vocab steps tokenizer out",
+		"adapter export": inspecting + " format merge delta base",
+		"model train":    "text data size dim layers heads vocab steps tokenizer out",
 	}
 	found := map[string]*cobra.Command{}
 	commands(newRootCommand(), "", func(name string, c *cobra.Command) { found[name] = c })

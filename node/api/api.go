@@ -11,6 +11,9 @@ type Source interface {
 	// Delta finds a delta by its full CID or a unique prefix of it: ErrNotFound if no delta fits, ErrAmbiguous if several do.
 	Delta(ctx context.Context, cid string) (*Delta, error)
 	Models(ctx context.Context) ([]Model, error)
+	// Adapter finds the LoRA of a delta, named as for Delta, or with an empty name the newest that is stored: the last aggregate's that
+	// has one, else the last delta's. ErrNotFound if there is none.
+	Adapter(ctx context.Context, delta string) (*Adapter, error)
 	Scores(ctx context.Context) (*Scores, error)
 }
 
@@ -150,6 +153,20 @@ type Model struct {
 	Layers int    `json:"layers"`
 	Dim    int    `json:"dim"`
 	Vocab  int    `json:"vocab"`
+}
+
+// Adapter tells of a LoRA adapter and its base model. The files are on the node's machine and never change; read them against the CIDs.
+type Adapter struct {
+	Of        string    `json:"of"`  // aggregate or delta
+	CID       string    `json:"cid"` // of that record
+	Round     uint64    `json:"round"`
+	Author    string    `json:"author"` // peer id
+	Alpha     float64   `json:"alpha"`
+	Dropout   float64   `json:"dropout"`
+	Component Component `json:"component"`
+	File      string    `json:"file"`
+	Base      Model     `json:"base"` // without architecture
+	BaseFile  string    `json:"base_file"`
 }
 
 // Scores of the node on its own test rows.

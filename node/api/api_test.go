@@ -44,6 +44,9 @@ func (f *fake) Delta(_ context.Context, cid string) (*api.Delta, error) {
 	return nil, api.Advise(fmt.Errorf("delta %s: %w", cid, api.ErrNotFound), "see the list")
 }
 func (f *fake) Models(context.Context) ([]api.Model, error) { return nil, errors.New("disk on fire") }
+func (f *fake) Adapter(_ context.Context, delta string) (*api.Adapter, error) {
+	return &api.Adapter{Of: "delta", CID: delta, Alpha: 16, File: "/blobs/a"}, nil
+}
 func (f *fake) Scores(context.Context) (*api.Scores, error) { return scores, nil }
 func (f *fake) Stop()                                       { f.stopped.Store(true) }
 func (f *fake) Invite(_ context.Context, r api.InviteRequest) (*api.InviteReply, error) {
@@ -91,6 +94,7 @@ func TestAnswersArriveUnchanged(t *testing.T) {
 		{"rounds", func() (any, error) { return c.Rounds(ctx) }, rounds},
 		{"no deltas are an empty list", func() (any, error) { return c.Deltas(ctx) }, []api.Delta{}},
 		{"delta", func() (any, error) { return c.Delta(ctx, "bafyA") }, delta},
+		{"adapter", func() (any, error) { return c.Adapter(ctx, "bafy A&b") }, &api.Adapter{Of: "delta", CID: "bafy A&b", Alpha: 16, File: "/blobs/a"}},
 		{"scores", func() (any, error) { return c.Scores(ctx) }, scores},
 		{"invite", func() (any, error) { return c.Invite(ctx, api.InviteRequest{Role: "edge", Seconds: 60}) }, &api.InviteReply{Token: "mlecs1secret"}},
 	}

@@ -74,6 +74,11 @@ func (c *Client) Models(ctx context.Context) ([]Model, error) {
 	return call[[]Model](ctx, c, http.MethodGet, "/v1/models", nil)
 }
 
+// Adapter asks where a LoRA adapter is.
+func (c *Client) Adapter(ctx context.Context, delta string) (*Adapter, error) {
+	return call[*Adapter](ctx, c, http.MethodGet, "/v1/adapter?delta="+url.QueryEscape(delta), nil)
+}
+
 // Scores asks for the node's scores on its own test rows.
 func (c *Client) Scores(ctx context.Context) (*Scores, error) {
 	return call[*Scores](ctx, c, http.MethodGet, "/v1/scores", nil)

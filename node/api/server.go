@@ -50,6 +50,7 @@ func Handler(c Controller) http.Handler {
 	get(mux, "/v1/deltas", func(r *http.Request) ([]Delta, error) { return filled(c.Deltas(r.Context())) })
 	get(mux, "/v1/deltas/{cid}", func(r *http.Request) (*Delta, error) { return c.Delta(r.Context(), r.PathValue("cid")) })
 	get(mux, "/v1/models", func(r *http.Request) ([]Model, error) { return filled(c.Models(r.Context())) })
+	get(mux, "/v1/adapter", func(r *http.Request) (*Adapter, error) { return c.Adapter(r.Context(), r.URL.Query().Get("delta")) })
 	get(mux, "/v1/scores", func(r *http.Request) (*Scores, error) { return c.Scores(r.Context()) })
 	mux.HandleFunc("POST /v1/invite", func(w http.ResponseWriter, r *http.Request) {
 		var req InviteRequest
@@ -67,7 +68,7 @@ func Handler(c Controller) http.Handler {
 		c.Stop()
 	})
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		writeError(w, Advise(fmt.Errorf("%s %s: %w", r.Method, r.URL.Path, ErrNotFound), "ask for one of /v1/status, peers, rounds, deltas, deltas/CID, models, scores"))
+		writeError(w, Advise(fmt.Errorf("%s %s: %w", r.Method, r.URL.Path, ErrNotFound), "ask for one of /v1/status, peers, rounds, deltas, deltas/CID, models, adapter, scores"))
 	})
 	return mux
 }

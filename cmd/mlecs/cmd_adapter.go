@@ -1,0 +1,7 @@
+package main
+
+import "github.com/spf13/cobra"
+
+func newAdapterCommand() *cobra.Command {
+	return newGroupCommand("adapter", "Take LoRA adapters out for other programs", newAdapterExportCommand())
+}

@@ -1,0 +1,258 @@
+package node
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/ipfs/go-cid"
+
+	"github.com/mlecs/mlecs/learn/adapter"
+	"github.com/mlecs/mlecs/learn/model"
+	"github.com/mlecs/mlecs/node/api"
+	"github.com/mlecs/mlecs/storage/record"
+)
+
+// loraName is the component that is a LoRA adapter.
+const loraName = "lora"
+
+// Adapter finds the LoRA of a delta, or the newest that is stored.
+func (v *view) Adapter(_ context.Context, delta string) (*api.Adapter, error) {
+	if delta != "" {
+		d, err := v.findDelta(delta)
+		if err != nil {
+			return nil, err
+		}
+		c := v.loraOf(d.body.Components)
+		switch {
+		case c == nil:
+			return nil, api.Advise(fmt.Errorf("delta %s has no component %q: %w", d.cid, loraName, api.ErrNotFound), "see what it has with `mlecs delta show %s`", d.cid)
+		case !v.store.HasBlob(c.Blob.CID):
+			return nil, api.Advise(fmt.Errorf("blob %s of delta %s is not on this node: %w", c.Blob.CID, d.cid, api.ErrNotFound), "ask its author, or a super-peer that aggregated it")
+		}
+		return v.adapterOf(d, *c)
+	}
+	if v.ledger != nil && v.genesis != nil {
+		for _, a := range slices.Backward(v.ledger.rounds()) {
+			components := make([]record.Component, len(a.body.Components))
+			for i, c := range a.body.Components {
+				components[i] = c.Component
+			}
+			if c := v.loraOf(components); c != nil && v.store.HasBlob(c.Blob.CID) {
+				out := &api.Adapter{Of: "aggregate", CID: a.cid.String(), Round: a.body.Round, Author: a.Author.String()}
+				return out, v.describeAdapter(out, *c, v.genesis.Bases[record.RoleEdge].Blob.CID)
+			}
+		}
+		for _, d := range slices.Backward(v.ledger.allDeltas()) {
+			if c := v.loraOf(d.body.Components); c != nil && v.store.HasBlob(c.Blob.CID) {
+				return v.adapterOf(d, *c)
+			}
+		}
+	}
+	return nil, api.Advise(fmt.Errorf("an adapter: %w: nothing has been learned or received yet", api.ErrNotFound), "start the node and wait for a round: mlecs rounds")
+}
+
+// loraOf finds the LoRA among components: of several, one that is stored.
+func (v *view) loraOf(all []record.Component) *record.Component {
+	var found *record.Component
+	for i, c := range all {
+		if c.Name == loraName && (found == nil || !v.store.HasBlob(found.Blob.CID)) {
+			found = &all[i]
+		}
+	}
+	return found
+}
+
+func (v *view) adapterOf(d *deltaEntry, c record.Component) (*api.Adapter, error) {
+	out := &api.Adapter{Of: "delta", CID: d.cid.String(), Round: d.body.Round, Author: d.Author.String()}
+	return out, v.describeAdapter(out, c, d.body.Base)
+}
+
+// describeAdapter fills in what the component, its base model and the federation's method tell.
+func (v *view) describeAdapter(a *api.Adapter, c record.Component, base cid.Cid) error {
+	if v.genesis == nil {
+		return errNoFederation
+	}
+	a.Alpha, a.Dropout = v.genesis.method.Spec.Alpha, v.genesis.method.Spec.LoRADrop
+	a.Component, a.Base = v.component(c), api.Model{CID: base.String()}
+	var err error // a home may be relative to where the node was started
+	if a.File, err = filepath.Abs(v.store.BlobPath(c.Blob.CID)); err != nil {
+		return err
+	}
+	if a.BaseFile, err = filepath.Abs(v.store.BlobPath(base)); err != nil {
+		return err
+	}
+	for _, role := range []record.Role{record.RoleEdge, record.RoleSuper} {
+		if b := v.genesis.Bases[role]; b.Blob.CID == base {
+			a.Base = api.Model{Name: b.Name, Role: string(role), CID: base.String(), Params: b.Params, Bytes: b.Blob.Bytes, Stored: v.store.HasBlob(base)}
+			break
+		}
+	}
+	return nil
+}
+
+// ExportOptions say how an adapter leaves a home.
+type ExportOptions struct {
+	Delta string // CID or unique prefix of a delta; empty: the newest adapter stored
+	Base  string // base_model_name_or_path; empty: the name of the base model
+	Merge bool   // write the base model with the adapter in its weights, in place of the adapter
+}
+
+// ExportAdapter writes a LoRA adapter that the home holds into dir, which must be empty or not there: as HuggingFace PEFT loads it, or
+// merged into its base model as Transformers does. It gives what was exported and the files' names.
+func ExportAdapter(ctx context.Context, src api.Source, dir string, o ExportOptions) (*api.Adapter, []string, error) {
+	a, err := src.Adapter(ctx, o.Delta)
+	if err != nil {
+		return nil, nil, err
+	}
+	files, err := exportAdapter(a, o)
+	if err != nil {
+		return nil, nil, fmt.Errorf("export the adapter of %s %s: %w", a.Of, a.CID, err)
+	}
+	names := slices.Sorted(maps.Keys(files))
+	if err := writeNewFolder(dir, files); err != nil {
+		return nil, nil, fmt.Errorf("export the adapter of %s %s: %w", a.Of, a.CID, err)
+	}
+	return a, names, nil
+}
+
+// exportAdapter gives the content of the files by name.
+func exportAdapter(a *api.Adapter, o ExportOptions) (map[string][]byte, error) {
+	if a.Component.Bytes > maxComponent || a.Base.Bytes > maxBase {
+		return nil, fmt.Errorf("adapter and base model of %d and %d bytes are too large", a.Component.Bytes, a.Base.Bytes)
+	}
+	blob, err := readVerified(a.File, a.Component.CID)
+	if err != nil {
+		return nil, err
+	}
+	c, err := adapter.Decode(a.Component.Codec, blob, a.Component.Params)
+	if err != nil {
+		return nil, err
+	}
+	if o.Base == "" {
+		o.Base = a.Base.Name
+	}
+	p, err := adapter.NewPEFT(c, o.Base, a.Alpha, a.Dropout)
+	if err != nil {
+		return nil, err
+	}
+	if o.Merge {
+		return mergedFiles(a, p)
+	}
+	var config, weights bytes.Buffer
+	if err := p.Write(&config, &weights); err != nil {
+		return nil, err
+	}
+	return map[string][]byte{adapter.PEFTConfigFile: config.Bytes(), adapter.PEFTModelFile: weights.Bytes()}, nil
+}
+
+// mergedFiles are a HuggingFace folder of the base model with p in its weights.
+func mergedFiles(a *api.Adapter, p *adapter.PEFT) (map[string][]byte, error) {
+	if !a.Base.Stored {
+		return nil, fmt.Errorf("base model %s is not on this node: %w", a.Base.CID, api.ErrNotFound)
+	}
+	blob, err := readVerified(a.BaseFile, a.Base.CID)
+	if err != nil {
+		return nil, fmt.Errorf("base model: %w", err)
+	}
+	base, err := model.ReadBase(bytes.NewReader(blob), maxBase)
+	if err != nil {
+		return nil, err
+	}
+	changed, err := p.Merge(func(name string) (adapter.Tensor, bool) {
+		t, ok := base.Tensors[name]
+		return t, ok
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, t := range changed {
+		base.Tensors[t.Name] = t
+	}
+	if err := base.Validate(); err != nil {
+		return nil, fmt.Errorf("merged model: %w", err)
+	}
+	config, err := transformersConfig(base)
+	if err != nil {
+		return nil, err
+	}
+	tokenizer, err := json.Marshal(base.Tokenizer)
+	if err != nil {
+		return nil, fmt.Errorf("encode the tokenizer: %w", err)
+	}
+	var weights bytes.Buffer
+	if err := adapter.WriteTensors(&weights, slices.Collect(maps.Values(base.Tensors)), map[string]string{"format": "pt"}); err != nil {
+		return nil, err
+	}
+	return map[string][]byte{"config.json": config, "tokenizer.json": tokenizer, "model.safetensors": weights.Bytes()}, nil
+}
+
+// transformersConfig is the base's config.json with what Transformers needs to choose a class, and the token that ends a text.
+func transformersConfig(base *model.Base) ([]byte, error) {
+	text, err := json.Marshal(base.Config)
+	if err != nil {
+		return nil, fmt.Errorf("encode the config: %w", err)
+	}
+	options := map[string]any{}
+	if err := json.Unmarshal(text, &options); err != nil {
+		return nil, fmt.Errorf("encode the config: %w", err)
+	}
+	class, ok := map[model.Family]string{model.GPT2: "GPT2LMHeadModel", model.Llama: "LlamaForCausalLM"}[base.Config.Family]
+	if !ok {
+		return nil, fmt.Errorf("models of the family %v cannot be exported", base.Config.Family)
+	}
+	options["model_type"], options["architectures"], options["torch_dtype"] = base.Config.Family.String(), []string{class}, "float32"
+	options["eos_token_id"], options["bos_token_id"] = base.Tokenizer.End(), base.Tokenizer.End()
+	if begin := base.Tokenizer.Begin(); len(begin) > 0 {
+		options["bos_token_id"] = begin[0]
+	}
+	text, err = json.MarshalIndent(options, "", "  ")
+	if err != nil {
+		return nil, fmt.Errorf("encode the config: %w", err)
+	}
+	return append(text, '\n'), nil
+}
+
+// readVerified reads a blob's file beside the node that holds the store, and compares it with its CID.
+func readVerified(path, id string) ([]byte, error) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("read blob: %w", err)
+	}
+	if record.BlobCID(b).String() != id {
+		return nil, fmt.Errorf("read blob: file %s does not hold %s: it is damaged", path, id)
+	}
+	return b, nil
+}
+
+// writeNewFolder writes files into a folder that is made, or empty.
+func writeNewFolder(dir string, files map[string][]byte) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	_, err = d.Readdirnames(1)
+	d.Close()
+	if err == nil {
+		return api.Advise(fmt.Errorf("folder %s is not empty", dir), "name another one")
+	}
+	if !errors.Is(err, io.EOF) {
+		return err
+	}
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		if err := os.WriteFile(filepath.Join(dir, name), files[name], 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}
