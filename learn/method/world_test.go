@@ -10,7 +10,6 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/mlecs/mlecs/learn/adapter"
 	"github.com/mlecs/mlecs/learn/method"
 	"github.com/mlecs/mlecs/learn/model"
 )
@@ -160,18 +159,4 @@ func (f federation) learners() []restartable {
 		all = append(all, e)
 	}
 	return all
-}
-
-// components by name.
-func components(t testing.TB, e *method.Edge) map[string]adapter.Component {
-	t.Helper()
-	d, err := e.Round(context.Background(), 1, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	out := map[string]adapter.Component{}
-	for _, c := range d.Components {
-		out[c.Name] = c
-	}
-	return out
 }

@@ -88,9 +88,9 @@ func (c *component) checkStep(allowed []string) error {
 	case !known:
 		return fmt.Errorf("%s is not supported; supported: %s", c.Type, strings.Join(allowed, ", "))
 	case c.Type == "Replace" && (c.Pattern == nil || c.Pattern.String == nil || *c.Pattern.String == "" || c.Content == nil):
-		return fmt.Errorf("Replace needs a pattern that is a string, and a content")
+		return fmt.Errorf("a Replace needs a pattern that is a string, and a content")
 	case c.Type == "Strip" && (c.Content == nil || utf8.RuneCountInString(*c.Content) != 1 || c.Start == nil || c.Stop == nil || *c.Start < 0 || *c.Stop < 0):
-		return fmt.Errorf("Strip needs a content of one character, start and stop")
+		return fmt.Errorf("a Strip needs a content of one character, start and stop")
 	}
 	return nil
 }
