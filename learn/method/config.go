@@ -20,7 +20,7 @@ type Config struct {
 	Contrast    string     `json:"contrast"`         // "similarity" or "gram"
 	Tau         float64    `json:"tau"`              // temperature of gram
 	Lambda      float64    `json:"lambda"`           // weight of CCL, at the edges
-	Guide       float64    `json:"guide"`            // weight of the same loss in SE-CCL, towards the small model; on validation data 0 won
+	Guide       float64    `json:"guide"`            // weight of the same loss in SE-CCL, towards the small model; 0: answers guide alone
 	SoftWeight  float64    `json:"soft_weight"`      // weight of soft targets
 	SoftK       int        `json:"soft_k"`           // top-k of soft targets
 	KD          float64    `json:"kd"`               // weight of SE-CCL's distillation, both ways
@@ -47,7 +47,7 @@ func Default() Config {
 	}
 }
 
-// DefaultShare is the share policy by which small federations gain most (docs: learning): every kind of component is averaged over the
+// DefaultShare is the share policy by which small federations gain most: every kind of component is averaged over the
 // nodes that have it. The paper's is "lora" alone.
 func DefaultShare() []string { return []string{"lora", "encoder", "connector"} }
 

@@ -12,8 +12,8 @@ import (
 // modality-aware weights, times the rows as in FedAvg).
 const RuleModalityRows = "modality-rows"
 
-// own is the index that stands for the cloud's own contribution.
-const own = -1
+// cloudInput is the index that stands for the cloud's own contribution.
+const cloudInput = -1
 
 // part is one input's version of a component.
 type part struct {
@@ -47,16 +47,16 @@ func aggregate(inputs []Input, mine []adapter.Component, ownWeight float64, moda
 		seen := map[string]bool{}
 		for _, c := range in.Delta.Components {
 			k := key{c.Name, c.Signature}
-			model, known := structure[k]
+			form, known := structure[k]
 			if !known {
-				model = c
+				form = c
 			}
-			if w <= 0 || seen[c.Name] || !slices.Contains(share, adapter.Kind(c.Name)) || c.Check() != nil || adapter.SameStructure(model, c) != nil {
+			if w <= 0 || seen[c.Name] || !slices.Contains(share, adapter.Kind(c.Name)) || c.Check() != nil || adapter.SameStructure(form, c) != nil {
 				rejected++
 				continue
 			}
 			seen[c.Name], used = true, true
-			structure[k] = model
+			structure[k] = form
 			groups[k] = append(groups[k], part{i, w, c})
 		}
 		if used {
@@ -72,7 +72,7 @@ func aggregate(inputs []Input, mine []adapter.Component, ownWeight float64, moda
 	for _, c := range mine {
 		k := key{c.Name, c.Signature}
 		if ownWeight > 0 || len(groups[k]) == 0 {
-			groups[k] = append(groups[k], part{own, max(ownWeight, 1), c})
+			groups[k] = append(groups[k], part{cloudInput, max(ownWeight, 1), c})
 		}
 	}
 	for _, parts := range groups {

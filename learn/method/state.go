@@ -21,7 +21,7 @@ const (
 	maxStateFiles = 16
 )
 
-// part of a state: a model by its name.
+// savedModel is a model by its name within a state.
 type savedModel struct {
 	name  string
 	model *model.Model
