@@ -25,7 +25,7 @@ type FederationSpec struct {
 	Name                string
 	Data                string   // data set folder; its rows with split train (or the given ids) become the public set
 	PublicIDs           []string // nil: all training rows
-	EdgeBase, SuperBase string   // base model files (mlecs model train); empty: pretrained here on the public targets
+	EdgeBase, SuperBase string   // base model files (mlecs model train or import); empty: pretrained here on the public targets
 	Method              method.Config
 	Share               []string // component kinds that leave a node: lora, encoder, connector
 	Policy              record.RoundPolicy

@@ -43,7 +43,7 @@ admits members.`,
 	f := cmd.Flags()
 	f.StringVar(&o.name, "name", "federation", "name of the federation")
 	f.StringVar(&o.data, "data", "", "data set folder whose training rows become public (required)")
-	f.StringVar(&o.edgeBase, "edge-base", "", "base model of the edges, a file from `mlecs model train` (default: pretrained on the public targets)")
+	f.StringVar(&o.edgeBase, "edge-base", "", "base model of the edges, a file from `mlecs model train` or `model import` (default: pretrained on the public targets)")
 	f.StringVar(&o.superBase, "super-base", "", "base model of the super-peers (default: pretrained on the public targets)")
 	f.StringSliceVar(&o.share, "share", method.DefaultShare(), "kinds of components that leave a node: lora, encoder, connector")
 	f.Uint64Var(&o.rounds, "rounds", 0, "last round; 0 goes on for ever")

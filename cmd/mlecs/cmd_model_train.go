@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -18,7 +17,7 @@ import (
 
 type modelTrainOptions struct {
 	text, data, out, tokenizer string
-	size                       string
+	size, architecture         string
 	config                     model.Config
 	vocab                      int
 	pretrain                   model.PretrainOptions
@@ -28,23 +27,18 @@ type modelTrainOptions struct {
 // sizes are the architectures that have a name.
 var sizes = map[string]model.Config{"small": node.BaseConfig(record.RoleEdge), "large": node.BaseConfig(record.RoleSuper)}
 
-// Limits of what is read for pretraining and of a base model file.
+// Limits of what is read for pretraining.
 const (
 	maxTextLine = 1 << 20
 	maxTexts    = 10_000_000
-	maxBaseFile = 8 << 30
 )
-
-func newModelCommand() *cobra.Command {
-	return newGroupCommand("model", "Make base models", newModelTrainCommand())
-}
 
 func newModelTrainCommand() *cobra.Command {
 	o := &modelTrainOptions{}
 	cmd := &cobra.Command{
 		Use:   "train",
 		Short: "Pretrain a base model and its BPE tokenizer",
-		Long: `Pretrains a GPT-2 from a text file (one document a line) or from the training targets of a data set, and writes it to one safetensors
+		Long: `Pretrains a GPT-2 or Llama from a text file (one document a line) or from the training targets of a data set, and writes it to one safetensors
 file with its tokenizer. The small and the large model of one federation need one tokenizer: train the second with --tokenizer FIRST.`,
 		Example: `  mlecs model train --data ./rows --size small --out small.safetensors
   mlecs model train --data ./rows --size large --tokenizer small.safetensors --out large.safetensors`,
@@ -57,6 +51,7 @@ file with its tokenizer. The small and the large model of one federation need on
 	f.StringVar(&o.out, "out", "", "file to write (required)")
 	f.StringVar(&o.tokenizer, "tokenizer", "", "base model file whose tokenizer is taken (default: a new one is trained)")
 	f.StringVar(&o.size, "size", "small", "small (edges) or large (super-peers)")
+	f.StringVar(&o.architecture, "architecture", model.GPT2.String(), "gpt2 or llama")
 	f.IntVar(&o.config.Layers, "layers", 0, "transformer blocks (default: by size)")
 	f.IntVar(&o.config.Dim, "dim", 0, "width (default: by size)")
 	f.IntVar(&o.config.Heads, "heads", 0, "attention heads (default: by size)")
@@ -75,10 +70,15 @@ func runModelTrain(cmd *cobra.Command, o *modelTrainOptions) error {
 	switch {
 	case !ok:
 		return usageError{fmt.Errorf("--size %q: use small or large", o.size)}
+	case o.architecture != model.GPT2.String() && o.architecture != model.Llama.String():
+		return usageError{fmt.Errorf("--architecture %q: use %v or %v", o.architecture, model.GPT2, model.Llama)}
 	case o.out == "":
 		return usageError{errors.New("say where to write the model with --out FILE")}
 	case (o.text == "") == (o.data == ""):
 		return usageError{errors.New("give either --text FILE or --data DIR")}
+	}
+	if o.architecture == model.Llama.String() {
+		cfg.Family = model.Llama
 	}
 	for _, x := range []struct{ to, from *int }{
 		{&cfg.Layers, &o.config.Layers}, {&cfg.Dim, &o.config.Dim}, {&cfg.Heads, &o.config.Heads}, {&cfg.Positions, &o.config.Positions},
@@ -107,26 +107,18 @@ func runModelTrain(cmd *cobra.Command, o *modelTrainOptions) error {
 	if err != nil {
 		return err
 	}
-	var file bytes.Buffer
-	if err := base.Write(&file); err != nil {
+	m, err := writeBase(base, o.out)
+	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(o.out, file.Bytes(), 0o644); err != nil {
-		return fmt.Errorf("write base model: %w", err)
-	}
-	id := record.BlobCID(file.Bytes()).String()
 	if o.json {
-		return printJSON(cmd.OutOrStdout(), map[string]any{
-			"file": o.out, "cid": id, "params": base.Params(), "bytes": file.Len(), "loss": last,
-			"layers": cfg.Layers, "dim": cfg.Dim, "heads": cfg.Heads, "vocab": cfg.Vocab, "documents": len(texts),
-		})
+		return printJSON(cmd.OutOrStdout(), struct {
+			baseModel
+			Loss      float64 `json:"loss"`
+			Documents int     `json:"documents"`
+		}{m, last, len(texts)})
 	}
-	(&page{w: cmd.OutOrStdout()}).fields(
-		"base model", o.out,
-		"CID", id,
-		"parameters", countText(base.Params()),
-		"size", bytesText(int64(file.Len())),
-		"architecture", fmt.Sprintf("%d layers, width %d, %d heads, vocabulary %d", cfg.Layers, cfg.Dim, cfg.Heads, cfg.Vocab),
+	m.show(&page{w: cmd.OutOrStdout()},
 		"trained on", fmt.Sprintf("%s documents", countText(int64(len(texts)))),
 		"last loss", fmt.Sprintf("%.3f nats a token", last),
 	)
@@ -176,14 +168,9 @@ func chooseTokenizer(o *modelTrainOptions, texts []string) (*model.Tokenizer, er
 	if o.tokenizer == "" {
 		return model.TrainTokenizer(texts, o.vocab)
 	}
-	f, err := os.Open(o.tokenizer)
+	base, err := readBase(o.tokenizer)
 	if err != nil {
-		return nil, fmt.Errorf("read tokenizer: %w", err)
-	}
-	defer f.Close()
-	base, err := model.ReadBase(f, maxBaseFile)
-	if err != nil {
-		return nil, fmt.Errorf("read tokenizer of %s: %w", o.tokenizer, err)
+		return nil, err
 	}
 	return base.Tokenizer, nil
 }

@@ -62,11 +62,11 @@ func (b *Base) Validate() error {
 	}
 	switch {
 	case len(missing) > 0 && len(extra) > 0:
-		return fmt.Errorf("missing: %s; and not of a %v of %d layers: %s", list(missing), b.Config.Family, b.Config.Layers, list(extra))
+		return fmt.Errorf("missing: %s; and not of a %v of %d layers: %s", listed(missing), b.Config.Family, b.Config.Layers, listed(extra))
 	case len(missing) > 0:
-		return fmt.Errorf("missing: %s", list(missing))
+		return fmt.Errorf("missing: %s", listed(missing))
 	case len(extra) > 0:
-		return fmt.Errorf("not of a %v of %d layers: %s", b.Config.Family, b.Config.Layers, list(extra))
+		return fmt.Errorf("not of a %v of %d layers: %s", b.Config.Family, b.Config.Layers, listed(extra))
 	}
 	for _, w := range want {
 		t := b.Tensors[w.name]
@@ -85,8 +85,8 @@ func (b *Base) Validate() error {
 	return nil
 }
 
-// list names tensors in an error, not all of very many.
-func list(tensors []named) string {
+// listed names tensors in an error, not all of very many.
+func listed(tensors []named) string {
 	const most = 8
 	var all []string
 	for _, t := range tensors[:min(len(tensors), most)] {
@@ -114,11 +114,7 @@ func (b *Base) Write(w io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("write base: encode the tokenizer: %w", err)
 	}
-	var all []adapter.Tensor
-	for _, t := range b.Config.tensors() {
-		all = append(all, b.Tensors[t.name])
-	}
-	err = adapter.WriteTensors(w, all, map[string]string{
+	err = adapter.WriteTensors(w, b.list(), map[string]string{
 		metaFormat: baseFormat, metaConfig: string(config), metaTokenizer: string(tokenizer),
 	})
 	if err != nil {
@@ -150,6 +146,27 @@ func ReadBase(r io.Reader, limit int64) (*Base, error) {
 		return nil, fmt.Errorf("read base: %w", err)
 	}
 	return b, nil
+}
+
+// Merged is the base with an adapter's updates added to its weights: given the same soft prompts, it answers as a model with that
+// LoRA does. What the adapter does not tune is shared with b. Adapters of another structure are errors that wrap
+// adapter.ErrStructure.
+func (b *Base) Merged(p *adapter.PEFT) (*Base, error) {
+	if p.FanInFanOut != (b.Config.Family == GPT2) { // square weights would not tell
+		return nil, fmt.Errorf("merge: fan_in_fan_out is %v, the base is a %v: %w", p.FanInFanOut, b.Config.Family, adapter.ErrStructure)
+	}
+	tuned, err := p.Merge(func(name string) (adapter.Tensor, bool) {
+		t, ok := b.Tensors[name]
+		return t, ok
+	})
+	if err != nil {
+		return nil, err
+	}
+	merged := &Base{Config: b.Config, Tokenizer: b.Tokenizer, Tensors: maps.Clone(b.Tensors)}
+	for _, t := range tuned {
+		merged.Tensors[t.Name] = t
+	}
+	return merged, nil
 }
 
 // Digest names the weights: LoRA of different bases must not be averaged.

@@ -22,8 +22,10 @@ func write(t testing.TB, b *model.Base) []byte {
 	return w.Bytes()
 }
 
-func TestBaseIsOneFile(t *testing.T) {
-	base := tiny(t, 1)
+func TestBaseIsOneFile(t *testing.T) { eachFamily(t, testBaseIsOneFile) }
+
+func testBaseIsOneFile(t *testing.T, family model.Family) {
+	base := tinyOf(t, family, 1)
 	raw := write(t, base)
 	read, err := model.ReadBase(bytes.NewReader(raw), int64(len(raw)))
 	if err != nil {
@@ -43,8 +45,10 @@ func TestBaseIsOneFile(t *testing.T) {
 	}
 }
 
-func TestPretrainRepeatsItself(t *testing.T) {
-	if !bytes.Equal(write(t, tiny(t, 3)), write(t, tiny(t, 3))) {
+func TestPretrainRepeatsItself(t *testing.T) { eachFamily(t, testPretrainRepeatsItself) }
+
+func testPretrainRepeatsItself(t *testing.T, family model.Family) {
+	if !bytes.Equal(write(t, tinyOf(t, family, 3)), write(t, tinyOf(t, family, 3))) {
 		t.Error("equal arguments give other bytes")
 	}
 }

@@ -10,9 +10,12 @@ import (
 // BenchmarkStep is one training step: batch 16, an image of 3x32x32 and a series of 6x64, 8 soft prompts, 8 text and 8 target
 // tokens.
 func BenchmarkStep(b *testing.B) {
-	for _, size := range []struct{ dim, layers int }{{64, 2}, {128, 4}} {
-		b.Run(fmt.Sprintf("dim=%d,layers=%d", size.dim, size.layers), func(b *testing.B) {
-			m, batch := benchModel(b, size.dim, size.layers)
+	for _, size := range []struct {
+		family      model.Family
+		dim, layers int
+	}{{model.GPT2, 64, 2}, {model.GPT2, 128, 4}, {model.Llama, 64, 2}, {model.Llama, 128, 4}} {
+		b.Run(fmt.Sprintf("%v,dim=%d,layers=%d", size.family, size.dim, size.layers), func(b *testing.B) {
+			m, batch := benchModel(b, size.family, size.dim, size.layers)
 			o := model.Objective{LM: 1, LR: 1e-3, Clip: 1}
 			step := func(i int) {
 				if _, err := m.Step(batch, o, uint64(i)); err != nil {
@@ -30,7 +33,7 @@ func BenchmarkStep(b *testing.B) {
 
 // BenchmarkGenerate decodes 12 tokens for 32 rows.
 func BenchmarkGenerate(b *testing.B) {
-	m, batch := benchModel(b, 64, 2)
+	m, batch := benchModel(b, model.GPT2, 64, 2)
 	batch.Target = nil
 	b.ReportAllocs()
 	for b.Loop() {
@@ -40,8 +43,8 @@ func BenchmarkGenerate(b *testing.B) {
 	}
 }
 
-func benchModel(b *testing.B, dim, layers int) (*model.Model, model.Batch) {
-	base := model.RandomBase(model.Config{Layers: layers, Dim: dim, Heads: 4, Vocab: 512, Positions: 64, Eps: 1e-5}, 5)
+func benchModel(b *testing.B, family model.Family, dim, layers int) (*model.Model, model.Batch) {
+	base := model.RandomBase(model.Config{Family: family, Layers: layers, Dim: dim, Heads: 4, Vocab: 512, Positions: 64, Eps: 1e-5}, 5)
 	s := model.Spec{
 		Modalities: []model.Modality{{Name: "camera", Kind: model.Image, Shape: []int{3, 32, 32}}, {Name: "motion", Kind: model.Series, Shape: []int{6, 64}}},
 		Dropout:    0.1, LoRADrop: 0.05,

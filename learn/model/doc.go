@@ -1,5 +1,5 @@
 // Package model is the multimodal model of one node: an encoder per modality, a connector that fuses what the encoders see
-// and turns it into soft prompts, and a frozen GPT-2 backbone (Base) with LoRA. It runs on Gorgonia with the fused ops of
+// and turns it into soft prompts, and a frozen backbone (Base), GPT-2 or Llama, with LoRA. It runs on Gorgonia with the fused ops of
 // learn/op.
 //
 // Structure: encoder of modality m -> vector -> Linear to Spec.Projection; the projections, in name order, side by side ->
@@ -10,6 +10,10 @@
 // Generate and Answer run the same ops without gradients, and decode with a key-value cache. Components and SetComponent
 // hand out and take in the trainable parts by name; WriteState and ReadState keep everything that a restart needs.
 // Pretrain makes a Base from texts; Base.Write and ReadBase move it as one blob.
+//
+// What the families of backbones have of their own is behind the interface architecture (gpt2.go, llama.go): the names and shapes
+// of tensors, config.json, and the op of a block; all the rest is written once over it. ReadFolder reads what HuggingFace
+// publishes, with the tokenizer, byte-level or of SentencePiece's kind; Base.Merged puts a LoRA into the weights.
 //
 // The package imports learn/adapter, learn/kernel and learn/op, and must never import learn/method, p2p or storage.
 package model

@@ -9,8 +9,14 @@ import (
 // TestGradientsOfTheWholeModel compares the gradient of the whole cost, with every kind of loss, dropout, padding and a missing
 // modality, with fourth-order central differences along a random direction of every parameter.
 func TestGradientsOfTheWholeModel(t *testing.T) {
+	for _, family := range []Family{GPT2, Llama} {
+		t.Run(family.String(), func(t *testing.T) { testGradients(t, family) })
+	}
+}
+
+func testGradients(t *testing.T, family Family) {
 	for _, kind := range []string{ContrastSimilarity, ContrastGram} {
-		m, b := smallCase(t, 5)
+		m, b := smallCase(t, family, 5)
 		m.spec.Dropout, m.spec.LoRADrop = 0.2, 0.2
 		o := Objective{LM: 1, Soft: 0.7, Contrast: 0.3, Kind: kind, Tau: 0.5}
 		cost := func() (float64, *stepGraph) {

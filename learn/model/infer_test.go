@@ -8,8 +8,10 @@ import (
 	"github.com/mlecs/mlecs/learn/model"
 )
 
-func TestAnswerIsATeacher(t *testing.T) {
-	base, s := tiny(t, 60), spec()
+func TestAnswerIsATeacher(t *testing.T) { eachFamily(t, testAnswerIsATeacher) }
+
+func testAnswerIsATeacher(t *testing.T, family model.Family) {
+	base, s := tinyOf(t, family, 60), spec()
 	m := newModel(t, base, s)
 	b := rows(base, s, 40) // more than are decoded at a time
 	answers, err := m.Answer(b, 6, 5)
@@ -45,8 +47,10 @@ func TestAnswerIsATeacher(t *testing.T) {
 	}
 }
 
-func TestTextsLongerThanTheBase(t *testing.T) {
-	base, s := tiny(t, 1), spec()
+func TestTextsLongerThanTheBase(t *testing.T) { eachFamily(t, testTextsLongerThanTheBase) }
+
+func testTextsLongerThanTheBase(t *testing.T, family model.Family) {
+	base, s := tinyOf(t, family, 1), spec()
 	m := newModel(t, base, s)
 	b := rows(base, s, 2)
 	b.Text[0] = slices.Repeat([]int{7}, 100)

@@ -16,14 +16,33 @@ import (
 
 var words = []string{"a man walks", "a man falls", "a dog walks", "nobody is here", "a man sits down", "two people walk", "the dog falls", "a child sits"}
 
+// eachFamily runs a test for every architecture of bases.
+func eachFamily(t *testing.T, test func(t *testing.T, family model.Family)) {
+	for _, family := range []model.Family{model.GPT2, model.Llama} {
+		t.Run(family.String(), func(t *testing.T) { test(t, family) })
+	}
+}
+
+// configOf is a small architecture of a family.
+func configOf(family model.Family) model.Config {
+	cfg := model.Config{Family: family, Layers: 2, Dim: 32, Heads: 4, Vocab: 300, Positions: 40, Eps: 1e-5}
+	if family == model.Llama {
+		cfg.KVHeads, cfg.Hidden, cfg.Untied = 2, 48, true
+	}
+	return cfg.WithDefaults()
+}
+
 // tiny is a small pretrained base.
-func tiny(t testing.TB, steps int) *model.Base {
+func tiny(t testing.TB, steps int) *model.Base { return tinyOf(t, model.GPT2, steps) }
+
+func tinyOf(t testing.TB, family model.Family, steps int) *model.Base {
 	t.Helper()
 	tok, err := model.TrainTokenizer(words, 300)
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg := model.Config{Layers: 2, Dim: 32, Heads: 4, Vocab: tok.Size(), Positions: 40, Eps: 1e-5}
+	cfg := configOf(family)
+	cfg.Vocab = tok.Size()
 	base, err := model.Pretrain(context.Background(), cfg, tok, words, model.PretrainOptions{Steps: steps, Batch: 8, Seed: 3})
 	if err != nil {
 		t.Fatal(err)
@@ -92,8 +111,10 @@ func everything(kind string) model.Objective {
 	return model.Objective{LM: 1, Soft: 0.5, Contrast: 2, Kind: kind, LR: 3e-3, Decay: 0.01, Clip: 1}
 }
 
-func TestLearnsEightRowsByHeart(t *testing.T) {
-	base, s := tiny(t, 300), spec() // what the frozen backbone cannot do at all, LoRA cannot tune
+func TestLearnsEightRowsByHeart(t *testing.T) { eachFamily(t, testLearnsEightRowsByHeart) }
+
+func testLearnsEightRowsByHeart(t *testing.T, family model.Family) {
+	base, s := tinyOf(t, family, 300), spec() // what the frozen backbone cannot do at all, LoRA cannot tune
 	m := newModel(t, base, s)
 	b := rows(base, s, 8)
 	b.Text = nil
@@ -139,12 +160,14 @@ func state(t *testing.T, m *model.Model) []byte {
 	return w.Bytes()
 }
 
-func TestSameBitsForEveryGOMAXPROCS(t *testing.T) {
+func TestSameBitsForEveryGOMAXPROCS(t *testing.T) { eachFamily(t, testSameBitsForEveryGOMAXPROCS) }
+
+func testSameBitsForEveryGOMAXPROCS(t *testing.T, family model.Family) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
 	var first []byte
 	for _, procs := range []int{1, 2, 3} {
 		runtime.GOMAXPROCS(procs)
-		base, s := tiny(t, 5), spec()
+		base, s := tinyOf(t, family, 5), spec()
 		s.Dropout, s.LoRADrop = 0.1, 0.05
 		b := rows(base, s, 6)
 		b.Soft = soft(b, 2)
@@ -159,8 +182,10 @@ func TestSameBitsForEveryGOMAXPROCS(t *testing.T) {
 }
 
 // TestModelsAreIndependent builds and trains models side by side, as nodes in one process do.
-func TestModelsAreIndependent(t *testing.T) {
-	base, s := tiny(t, 5), spec()
+func TestModelsAreIndependent(t *testing.T) { eachFamily(t, testModelsAreIndependent) }
+
+func testModelsAreIndependent(t *testing.T, family model.Family) {
+	base, s := tinyOf(t, family, 5), spec()
 	b := rows(base, s, 3)
 	train := func() []byte {
 		m, err := model.New(base, s, 11)
@@ -194,8 +219,10 @@ func TestModelsAreIndependent(t *testing.T) {
 	group.Wait()
 }
 
-func TestStateContinuesToTheBit(t *testing.T) {
-	base, s := tiny(t, 5), spec()
+func TestStateContinuesToTheBit(t *testing.T) { eachFamily(t, testStateContinuesToTheBit) }
+
+func testStateContinuesToTheBit(t *testing.T, family model.Family) {
+	base, s := tinyOf(t, family, 5), spec()
 	s.Dropout, s.LoRADrop = 0.1, 0.05
 	b := rows(base, s, 6)
 	b.Soft = soft(b, 2)

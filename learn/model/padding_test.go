@@ -7,13 +7,19 @@ import (
 )
 
 // smallCase is a model with parameters away from their initial values, and a batch with every kind of target.
-func smallCase(t *testing.T, n int) (*Model, Batch) {
+func smallCase(t *testing.T, family Family, n int) (*Model, Batch) {
 	t.Helper()
-	base := RandomBase(Config{Layers: 2, Dim: 8, Heads: 2, Vocab: 13, Positions: 24, Eps: 1e-5}, 5)
+	cfg := Config{Family: family, Layers: 2, Dim: 8, Heads: 2, Vocab: 13, Positions: 24, Eps: 1e-5}
+	targets := []string{"c_attn", "c_proj", "c_fc"}
+	if family == Llama {
+		cfg.KVHeads, cfg.HeadDim, cfg.Hidden, cfg.Untied = 1, 6, 10, true
+		targets = []string{"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"}
+	}
+	base := RandomBase(cfg, 5)
 	spec := Spec{
 		Modalities: []Modality{{Name: "a", Kind: Series, Shape: []int{2, 6}}, {Name: "b", Kind: Image, Shape: []int{1, 4, 4}}, {Name: "c", Kind: Text, Shape: []int{5}}},
 		Width:      2, Projection: 4, Fused: 6, Prompt: 2, Rank: 2, Alpha: 4,
-		Targets: []string{"c_attn", "c_proj", "c_fc"},
+		Targets: targets,
 	}
 	m, err := New(base, spec, 1)
 	if err != nil {
@@ -51,8 +57,14 @@ func gauss(r *rand.Rand, n int, scale float64) []float32 {
 // TestPaddingChangesNothing runs one batch through the graph of its own size and through one with more rows and positions: every
 // loss and gradient is the same.
 func TestPaddingChangesNothing(t *testing.T) {
+	for _, family := range []Family{GPT2, Llama} {
+		t.Run(family.String(), func(t *testing.T) { testPadding(t, family) })
+	}
+}
+
+func testPadding(t *testing.T, family Family) {
 	const n = 5
-	m, b := smallCase(t, n)
+	m, b := smallCase(t, family, n)
 	for _, kind := range []string{ContrastSimilarity, ContrastGram} {
 		o := Objective{LM: 1, Soft: 0.7, Contrast: 0.3, Kind: kind, Tau: 0.5}
 		run := func(rows, slots int) (Loss, map[string][]float32) {

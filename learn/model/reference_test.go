@@ -57,10 +57,29 @@ func readJSON(t *testing.T, path string, into any) {
 	}
 }
 
+func readPEFT(t *testing.T, dir string) *adapter.PEFT {
+	t.Helper()
+	var files [2]*os.File
+	for i, name := range []string{adapter.PEFTConfigFile, adapter.PEFTModelFile} {
+		f, err := os.Open(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		files[i] = f
+	}
+	p, err := adapter.ReadPEFT(files[0], files[1], 1<<28)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
 // referenceCase is a reference backbone with its adapter, soft prompt and batch.
 type referenceCase struct {
 	base    *Base
 	lora    lora
+	peft    *adapter.PEFT
 	adapter map[string]*parameter
 	prompt  *parameter
 	numbers map[string]adapter.Tensor
@@ -93,14 +112,12 @@ func loadReference(t *testing.T, name string) *referenceCase {
 	}
 	c := &referenceCase{base: base, adapter: make(map[string]*parameter)}
 	readJSON(t, filepath.Join(dir, "io.json"), &c.io)
-	var peft struct {
-		Rank    int      `json:"r"`
-		Alpha   float64  `json:"lora_alpha"`
-		Targets []string `json:"target_modules"`
+	c.peft = readPEFT(t, filepath.Join(dir, "adapter"))
+	c.lora = lora{rank: c.peft.Rank, scale: float32(c.peft.Alpha / float64(c.peft.Rank)), targets: c.peft.Targets}
+	stored := make(map[string]adapter.Tensor)
+	for _, x := range c.peft.Tensors {
+		stored[x.Name] = x
 	}
-	readJSON(t, filepath.Join(dir, "adapter", "adapter_config.json"), &peft)
-	c.lora = lora{rank: peft.Rank, scale: float32(peft.Alpha / float64(peft.Rank)), targets: peft.Targets}
-	stored := readTensors(t, filepath.Join(dir, "adapter", "adapter_model.safetensors"))
 	for _, p := range c.lora.parameters(c.base.Config, 1) {
 		s, ok := stored[p.Name]
 		if !ok || !slices.Equal(s.Shape, p.Shape) {
@@ -302,7 +319,10 @@ func TestReferenceLlamaMerged(t *testing.T) { testReferenceMerged(t, "llama-tiny
 
 func testReferenceMerged(t *testing.T, name string) {
 	c := loadReference(t, name)
-	merged := c.lora.merge(c.base, c.adapter)
+	merged, err := c.base.Merged(c.peft)
+	if err != nil {
+		t.Fatal(err)
+	}
 	compared := 0
 	for name, want := range c.numbers {
 		if name, ok := strings.CutPrefix(name, "merged."); ok {

@@ -71,13 +71,27 @@ func (c *component) list(what string, allowed ...string) ([]component, error) {
 	if c.Type == "Sequence" {
 		steps = append(append([]component(nil), c.Normalizers...), c.Decoders...)
 	}
+	growth := 1
 	for _, s := range steps {
 		if err := s.checkStep(allowed); err != nil {
 			return nil, fmt.Errorf("%s %v: %w", what, c, err)
 		}
+		if s.Type == "Replace" {
+			growth *= max(1, (len(*s.Content)+len(*s.Pattern.String)-1)/len(*s.Pattern.String))
+		}
+		if growth > maxGrowth || len(steps) > maxSteps || len(s.Prepend) > maxPrepend {
+			return nil, fmt.Errorf("%s %v: text would grow without measure", what, c)
+		}
 	}
 	return steps, nil
 }
+
+// Limits of the steps of a file from outside: Replace after Replace could make gigabytes of a word.
+const (
+	maxGrowth  = 64 // of a text
+	maxSteps   = 16
+	maxPrepend = 64
+)
 
 func (c *component) checkStep(allowed []string) error {
 	known := false

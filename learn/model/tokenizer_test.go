@@ -190,21 +190,36 @@ func FuzzTokenizer(f *testing.F) {
 	})
 }
 
-// FuzzTokenizerFile: no file panics, and a file that is accepted gives a tokenizer that works.
+// FuzzTokenizerFile: no file panics, and a file that is accepted gives a tokenizer that works and is written as it was read.
 func FuzzTokenizerFile(f *testing.F) {
 	raw, err := json.Marshal(trained(f, 259))
 	if err != nil {
 		f.Fatal(err)
 	}
 	f.Add(raw)
-	f.Add([]byte(`{"model":{"type":"BPE","vocab":{"a":0},"merges":["a a"]},"added_tokens":[{"id":1,"content":"<|endoftext|>"}],"pre_tokenizer":{"type":"ByteLevel"}}`))
+	f.Add([]byte(pieceFile(pieceWords)))
+	f.Add([]byte(`{"model":{"type":"BPE","vocab":{"a":0},"merges":["a a"]},"added_tokens":[{"id":1,"content":"<|endoftext|>"}],"pre_tokenizer":{"type":"ByteLevel"},"decoder":{"type":"ByteLevel"}}`))
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		var tok model.Tokenizer
+		var tok, again model.Tokenizer
 		if json.Unmarshal(raw, &tok) != nil {
 			return
 		}
-		if s := fmt.Sprint("any text ", len(raw)); tok.Decode(tok.Encode(s)) != s {
-			t.Fatalf("%q does not come back", s)
+		written, err := json.Marshal(&tok)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := json.Unmarshal(written, &again); err != nil {
+			t.Fatalf("%s: %v", written, err)
+		}
+		s := fmt.Sprint("any text ", len(raw))
+		ids := tok.Encode(s)
+		if !slices.Equal(again.Encode(s), ids) || again.Decode(ids) != tok.Decode(ids) {
+			t.Fatalf("%q: another tokenizer came back", s)
+		}
+		for _, id := range ids {
+			if id < 0 || id >= tok.Size() {
+				t.Fatalf("id %d", id)
+			}
 		}
 	})
 }
