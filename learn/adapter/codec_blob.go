@@ -16,7 +16,9 @@ import (
 //
 //	"MLC1"
 //	codec, component's name, signature     strings: length as uvarint, UTF-8
-//	tensors                                uvarint, then each, in name order: name, dimensions (uvarint), each dimension (uvarint)
+//	tensors                                uvarint, then each in name order:
+//	  name                                 bytes that it begins with as the name before it does (uvarint), and the rest as a string
+//	  shape                                dimensions (uvarint), then each dimension (uvarint)
 //	kept values                            uvarint; topk alone
 //	packing                                one byte: 0 plain, 1 zstd
 //	payload                                to the end
@@ -60,25 +62,29 @@ type header struct {
 func (h header) encode() ([]byte, error) {
 	out := []byte(blobMagic)
 	var err error
-	text := func(s string) {
+	text := func(s string, shared int) {
 		if len(s) > maxTensorName || !utf8.ValidString(s) {
 			err = errors.Join(err, fmt.Errorf("name %.50q is not UTF-8 or longer than %d bytes", s, maxTensorName))
 		}
-		out = binary.AppendUvarint(out, uint64(len(s)))
-		out = append(out, s...)
+		out = binary.AppendUvarint(out, uint64(len(s)-shared))
+		out = append(out, s[shared:]...)
 	}
-	text(h.codec)
-	text(h.name)
-	text(h.signature)
+	text(h.codec, 0)
+	text(h.name, 0)
+	text(h.signature, 0)
 	if len(h.tensors) > maxTensors {
 		err = errors.Join(err, fmt.Errorf("%d tensors; at most %d are allowed", len(h.tensors), maxTensors))
 	}
 	out = binary.AppendUvarint(out, uint64(len(h.tensors)))
+	before := ""
 	for i, t := range h.tensors {
-		if i > 0 && t.Name == h.tensors[i-1].Name {
+		if i > 0 && t.Name == before {
 			err = errors.Join(err, fmt.Errorf("tensor name %q is used twice", t.Name))
 		}
-		text(t.Name)
+		shared := sharedPrefix(before, t.Name)
+		out = binary.AppendUvarint(out, uint64(shared))
+		text(t.Name, shared)
+		before = t.Name
 		out = binary.AppendUvarint(out, uint64(len(t.Shape)))
 		for _, d := range t.Shape {
 			out = binary.AppendUvarint(out, uint64(d))
@@ -88,6 +94,16 @@ func (h header) encode() ([]byte, error) {
 		out = binary.AppendUvarint(out, h.kept)
 	}
 	return out, err
+}
+
+// sharedPrefix is how many bytes a and b begin with alike. LoRA's names are long and much alike: written in full, they would take more
+// than a small adapter's values.
+func sharedPrefix(a, b string) int {
+	n := 0
+	for n < len(a) && n < len(b) && a[n] == b[n] {
+		n++
+	}
+	return n
 }
 
 // seal puts the payload behind the header, compressed if that is shorter.
@@ -113,10 +129,10 @@ func readHeader(blob []byte) (header, []byte, error) {
 		return header{}, nil, fmt.Errorf("it does not begin with %q", blobMagic)
 	}
 	r := &blobReader{rest: rest}
-	h := header{codec: r.text(), name: r.text(), signature: r.text()}
-	count := r.uvarint(maxTensors)
-	for i := range count {
-		t := Tensor{Name: r.text(), Shape: []int{}}
+	h := header{codec: r.text(""), name: r.text(""), signature: r.text("")}
+	before := ""
+	for i := range r.uvarint(maxTensors) {
+		t := Tensor{Name: r.text(before[:r.uvarint(uint64(len(before)))]), Shape: []int{}}
 		for range r.uvarint(maxDims) {
 			t.Shape = append(t.Shape, int(r.uvarint(maxDim)))
 		}
@@ -127,9 +143,10 @@ func readHeader(blob []byte) (header, []byte, error) {
 		if err != nil {
 			return header{}, nil, fmt.Errorf("component %q: tensor %q: %w", h.name, t.Name, err)
 		}
-		if i > 0 && t.Name <= h.tensors[i-1].Name {
+		if i > 0 && t.Name <= before {
 			return header{}, nil, fmt.Errorf("component %q: tensor %q occurs twice or out of order", h.name, t.Name)
 		}
+		before = t.Name
 		if h.params > maxElements-n {
 			return header{}, nil, fmt.Errorf("component %q: too many values", h.name)
 		}
@@ -141,6 +158,9 @@ func readHeader(blob []byte) (header, []byte, error) {
 	}
 	if r.err != nil {
 		return header{}, nil, fmt.Errorf("header: %w", r.err)
+	}
+	if canonical, err := h.encode(); err != nil || !bytes.HasPrefix(blob, canonical) || len(canonical)+len(r.rest) != len(blob) {
+		return header{}, nil, errors.New("header: it is not in its shortest form")
 	}
 	return h, r.rest, nil
 }
@@ -170,15 +190,16 @@ func (r *blobReader) uvarint(most uint64) uint64 {
 	return 0
 }
 
-func (r *blobReader) text() string {
-	n := r.uvarint(maxTensorName)
+// text reads what follows prefix.
+func (r *blobReader) text(prefix string) string {
+	n := r.uvarint(uint64(maxTensorName - len(prefix)))
 	if r.err == nil && uint64(len(r.rest)) < n {
 		r.err = io.ErrUnexpectedEOF
 	}
 	if r.err != nil {
 		return ""
 	}
-	s := string(r.rest[:n])
+	s := prefix + string(r.rest[:n])
 	r.rest = r.rest[n:]
 	if !utf8.ValidString(s) {
 		r.err = fmt.Errorf("name %.50q is not UTF-8", s)

@@ -269,6 +269,54 @@ func TestDecodeBoundsWhatABlobClaims(t *testing.T) {
 	}
 }
 
+// blob puts a header for tensors of the given names and one dimension, and a packing byte, in front of a payload.
+func blob(codec, names string, dim byte, payload string) string {
+	b := "MLC1" + string(byte(len(codec))) + codec + "\x01a\x01s" + string(byte(len(names)))
+	for _, n := range names {
+		b += "\x00\x01" + string(n) + "\x01" + string(dim)
+	}
+	return b + payload
+}
+
+var badBlobs = map[string]struct{ codec, blob, want string }{
+	"empty":                   {"bf16", "", `does not begin with "MLC1"`},
+	"another codec's":         {"bf16", blob("int8", "x", 1, "\x00\x00\x00\x01"), `component "a" is encoded as "int8"`},
+	"a setting":               {"topk:0.1", blob("topk", "", 0, "\x00\x00"), "is not known"},
+	"a name beyond the end":   {"bf16", "MLC1\x04bf16\x7fa", "header: unexpected EOF"},
+	"a name that is not text": {"bf16", "MLC1\x04bf16\x01\xff\x01s\x00\x00", "not UTF-8"},
+	"a long number":           {"bf16", "MLC1\x04bf16\x81\x00a\x01s\x00\x00", "shortest form"},
+	"a prefix cut short":      {"bf16", "MLC1\x04bf16\x01a\x01s\x02\x00\x02xy\x01\x01\x00\x02xz\x01\x01\x00\x00\x00\x00\x00", "shortest form"},
+	"a prefix too long":       {"bf16", "MLC1\x04bf16\x01a\x01s\x01\x01\x01x\x01\x01\x00\x00\x00", "1 is more than 0"},
+	"too many tensors":        {"bf16", "MLC1\x04bf16\x01a\x01s\xff\xff\xff\x7f", "is more than 65536"},
+	"a tensor twice":          {"bf16", blob("bf16", "x", 1, "")[:13] + "\x02\x00\x01x\x01\x01\x01\x00\x01\x01\x00\x00\x00\x00\x00", `tensor "x" occurs twice or out of order`},
+	"out of order":            {"bf16", blob("bf16", "yx", 1, "\x00\x00\x00\x00\x00"), `tensor "x" occurs twice or out of order`},
+	"an unknown packing":      {"bf16", blob("bf16", "x", 1, "\x02\x00\x00"), "packing 2"},
+	"no payload":              {"bf16", blob("bf16", "x", 1, ""), "unexpected EOF"},
+	"a short payload":         {"bf16", blob("bf16", "x", 1, "\x00\x00"), "want 2 to 2"},
+	"no zstd":                 {"bf16", blob("bf16", "x", 1, "\x01\x00\x00"), "decompressing"},
+	"infinite":                {"bf16", blob("bf16", "x", 1, "\x00\x7f\x80"), `tensor "x": value 0 is +Inf`},
+	"a negative scale":        {"int8", blob("int8", "x", 1, "\x00\x80\xbf\x01"), `tensor "x": a scale is -1`},
+	"an infinite scale":       {"int4", blob("int4", "x", 1, "\x00\x80\x7f\x89"), `tensor "x": a scale is +Inf`},
+	"a step too low":          {"int8", blob("int8", "x", 1, "\x00\x80\x3f\x80"), "-128 steps; want -127 to 127"},
+	"half a byte too low":     {"int4", blob("int4", "x", 1, "\x00\x80\x3f\x80"), "-8 steps; want -7 to 7"},
+	"a filling":               {"int4", blob("int4", "x", 1, "\x00\x80\x3f\x99"), "filling of 8"},
+	"more kept than there":    {"topk", blob("topk", "x", 1, "\x02\x00"), "2 is more than 1"},
+	"a place beyond":          {"topk", blob("topk", "x", 2, "\x01\x00\x3f\x80\x02"), "beyond the 2 values"},
+	"places too many":         {"topk", blob("topk", "x", 2, "\x01\x00\x3f\x80\x01\x00"), "1 bytes follow"},
+}
+
+func TestDecodeRefuses(t *testing.T) {
+	for name, c := range badBlobs {
+		_, err := adapter.Decode(c.codec, []byte(c.blob), 100)
+		if err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: error %v, want %q", name, err, c.want)
+		}
+	}
+	if c, err := adapter.Decode("int8", []byte(blob("int8", "xy", 1, "\x00\x80\x3f\x00\x40\x03\xff")), 2); err != nil || c.Tensors[0].Data[0] != 3 || c.Tensors[1].Data[0] != -2 {
+		t.Errorf("a good one: %v, %v", c, err)
+	}
+}
+
 // FuzzDecode: no input panics, and what is decoded is encoded again as something that decodes to the same structure.
 func FuzzDecode(f *testing.F) {
 	names := []string{"safetensors", "bf16", "int8", "int4", "topk"}
@@ -288,8 +336,9 @@ func FuzzDecode(f *testing.F) {
 			}
 		}
 	}
-	f.Add(uint8(1), []byte("MLC1\x04bf16\x01a\x01b\x81\x00"))
-	f.Add(uint8(4), []byte("MLC1\x04topk\x01a\x01b\x01\x01x\x01\x05\x02\x00\x00\x00\x00\x00\x80\x01"))
+	for _, c := range badBlobs {
+		f.Add(uint8(max(0, slices.Index(names, c.codec))), []byte(c.blob))
+	}
 	f.Fuzz(func(t *testing.T, which uint8, blob []byte) {
 		name := names[int(which)%len(names)]
 		c, err := adapter.Decode(name, blob, 1<<16)
