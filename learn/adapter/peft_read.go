@@ -7,19 +7,17 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strings"
 )
 
 // maxPEFTConfig bounds adapter_config.json; real ones have a kilobyte or two.
 const maxPEFTConfig = 1 << 20
 
-// plainOptions are the options of PEFT's LoRA that change what the tensors mean or add some, with the values under which they do not.
-// Values that JSON can say in several ways are compared as decoded. null is always harmless.
+// plainOptions are options of PEFT's LoRA that change what the tensors mean or add some, with the values under which they do not; null
+// and what is empty never do. Variants of LoRA that PEFT has or will have are switched on by a use_... or a ..._config: all of those must
+// be off, but for the one that only chooses first values.
 var plainOptions = map[string][]any{
 	"bias":                    {"none"},
-	"use_dora":                {false},
-	"use_rslora":              {false},
-	"use_qalora":              {false},
-	"use_bdlora":              {false},
 	"lora_bias":               {false},
 	"init_lora_weights":       {true, false, "gaussian", "eva", "orthogonal"}, // the others move part of the base into the adapter
 	"modules_to_save":         {},
@@ -30,9 +28,18 @@ var plainOptions = map[string][]any{
 	"trainable_token_indices": {},
 	"target_parameters":       {},
 	"alora_invocation_tokens": {},
-	"arrow_config":            {},
-	"corda_config":            {},
-	"megatron_config":         {},
+}
+
+// plain gives the values under which an option changes nothing; ok is false if it never does.
+func plain(option string) (values []any, ok bool) {
+	switch values, ok = plainOptions[option]; {
+	case ok:
+	case strings.HasPrefix(option, "use_"):
+		return []any{false}, true
+	case strings.HasSuffix(option, "_config") && option != "eva_config":
+		return nil, true
+	}
+	return values, ok
 }
 
 // ReadPEFT decodes an adapter that HuggingFace PEFT saved, with at most limit bytes of weights. Options that change what the tensors
@@ -101,11 +108,12 @@ func parsePEFTConfig(text []byte) (*PEFT, error) {
 
 // onlyPlain refuses options that would change the tensors' meaning.
 func onlyPlain(options map[string]json.RawMessage) error {
-	for _, name := range slices.Sorted(maps.Keys(plainOptions)) {
-		raw, ok := options[name]
+	for _, name := range slices.Sorted(maps.Keys(options)) {
+		values, ok := plain(name)
 		if !ok {
 			continue
 		}
+		raw := options[name]
 		var v any
 		if err := json.Unmarshal(raw, &v); err != nil {
 			return fmt.Errorf("option %q: %w", name, err)
@@ -120,7 +128,7 @@ func onlyPlain(options map[string]json.RawMessage) error {
 		case map[string]any:
 			empty = len(x) == 0
 		default:
-			if slices.Contains(plainOptions[name], v) {
+			if slices.Contains(values, v) {
 				continue
 			}
 		}

@@ -209,6 +209,8 @@ func TestReadPEFTRefuses(t *testing.T) {
 		"another method":    {set("peft_type", `"IA3"`), `peft_type is "IA3"`},
 		"DoRA":              {set("use_dora", "true"), `option "use_dora" is true`},
 		"rsLoRA":            {set("use_rslora", "true"), `option "use_rslora"`},
+		"a later variant":   {set("velora_config", `{"rank":1}`), `option "velora_config"`},
+		"a later switch":    {set("use_something", "true"), `option "use_something" is true`},
 		"biases":            {set("bias", `"all"`), `option "bias"`},
 		"ranks by pattern":  {set("rank_pattern", `{"c_attn":8}`), `option "rank_pattern" is {"c_attn":8}`},
 		"saved modules":     {set("modules_to_save", `["lm_head"]`), `option "modules_to_save"`},
@@ -222,6 +224,15 @@ func TestReadPEFTRefuses(t *testing.T) {
 		_, err := adapter.ReadPEFT(bytes.NewReader(c.config), bytes.NewReader(weights), 1<<20)
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: error %v, want %q", name, err, c.want)
+		}
+	}
+	for option, value := range map[string]string{
+		"megatron_core": `"megatron.core"`, "peft_version": `"0.17.1"`, "eva_config": `{"rho":2}`, "loftq_config": "{}", "corda_config": "null",
+		"use_qalora": "false", "qalora_group_size": "16", "revision": `"main"`, "init_lora_weights": `"gaussian"`, "lora_alpha": "2.0",
+		"layers_to_transform": "[]", "base_model_name_or_path": "null",
+	} {
+		if _, err := adapter.ReadPEFT(bytes.NewReader(set(option, value)), bytes.NewReader(weights), 1<<20); err != nil {
+			t.Errorf("%s %s changes nothing, and is refused: %v", option, value, err)
 		}
 	}
 	alone := gpt()
