@@ -45,6 +45,25 @@ func testBaseIsOneFile(t *testing.T, family model.Family) {
 	}
 }
 
+// TestConfigsOfBaseFiles: what earlier files hold in their metadata is read, and written in the same way.
+func TestConfigsOfBaseFiles(t *testing.T) {
+	llama := configOf(model.Llama)
+	llama.Theta = 5e5
+	for text, want := range map[string]model.Config{
+		`{"n_layer":2,"n_embd":32,"n_head":4,"vocab_size":300,"n_positions":40,"layer_norm_epsilon":0.00001}`: configOf(model.GPT2),
+		`{"model_type":"llama","num_hidden_layers":2,"hidden_size":32,"num_attention_heads":4,"num_key_value_heads":2,"head_dim":8,"intermediate_size":48,` +
+			`"vocab_size":300,"max_position_embeddings":40,"rms_norm_eps":0.00001,"rope_theta":500000,"tie_word_embeddings":false}`: llama,
+	} {
+		var got model.Config
+		if err := json.Unmarshal([]byte(text), &got); err != nil || got != want {
+			t.Errorf("%+v, want %+v: %v", got, want, err)
+		}
+		if written, err := json.Marshal(want); err != nil || string(written) != text {
+			t.Errorf("written as %s, want %s: %v", written, text, err)
+		}
+	}
+}
+
 func TestPretrainRepeatsItself(t *testing.T) { eachFamily(t, testPretrainRepeatsItself) }
 
 func testPretrainRepeatsItself(t *testing.T, family model.Family) {
@@ -164,6 +183,12 @@ func FuzzReadBase(f *testing.F) {
 	f.Add(raw[:len(raw)-4])
 	f.Add(bytes.Replace(raw, []byte(`n_layer\":1`), []byte(`n_layer\":2`), 1))
 	f.Add(bytes.Replace(raw, []byte("c_attn"), []byte("c_attm"), 1))
+	llama := model.Config{Family: model.Llama, Layers: 1, Dim: 4, Heads: 2, KVHeads: 1, Hidden: 3, Vocab: tok.Size(), Positions: 2, Eps: 1e-5}
+	base = model.RandomBase(llama, 1)
+	base.Tokenizer = tok
+	raw = write(f, base)
+	f.Add(raw)
+	f.Add(bytes.Replace(raw, []byte(`num_key_value_heads\":1`), []byte(`num_key_value_heads\":2`), 1))
 	var tensors bytes.Buffer
 	if err := adapter.WriteTensors(&tensors, nil, map[string]string{"format": "mlecs-base-1", "config": "{}", "tokenizer": "{}"}); err != nil {
 		f.Fatal(err)

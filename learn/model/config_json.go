@@ -73,6 +73,15 @@ func (o *options) int(name string, missing int) int {
 	return int(v)
 }
 
+// need is int for an option without a default.
+func (o *options) need(name string) int {
+	v := o.int(name, 0)
+	if raw, ok := o.values[name]; !ok || string(raw) == "null" {
+		o.errs = append(o.errs, fmt.Errorf("config: %s is missing", name))
+	}
+	return v
+}
+
 func (o *options) float(name string, missing float64) float64 {
 	o.get(name, &missing)
 	return missing

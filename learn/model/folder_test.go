@@ -253,7 +253,7 @@ func TestBadFolders(t *testing.T) {
 		{"theta", model.Llama, set("rope_theta", -1), []string{"rope_theta"}},
 		{"text for a number", model.Llama, set("hidden_size", "wide"), []string{"hidden_size", "wide"}},
 		{"part of a layer", model.Llama, set("num_hidden_layers", 1.5), []string{"num_hidden_layers", "1.5"}},
-		{"missing number", model.Llama, func(f *folder) { delete(f.config, "hidden_size") }, []string{"hidden_size is 0"}},
+		{"missing number", model.Llama, func(f *folder) { delete(f.config, "hidden_size") }, []string{"hidden_size is missing"}},
 		{"huge", model.Llama, func(f *folder) { f.config["intermediate_size"], f.config["hidden_size"] = 1<<18, 1<<16 }, []string{"parameters"}},
 		{"activation", model.GPT2, set("activation_function", "relu"), []string{"activation_function", "relu"}},
 		{"inner width", model.GPT2, set("n_inner", 100), []string{"n_inner", "100", "128"}},

@@ -81,8 +81,11 @@ func readGPT2(o *options) Config {
 	o.only("architectures", []string{"GPT2LMHeadModel"}, []string{"GPT2Model"})
 	c := Config{
 		Family: GPT2,
-		Layers: o.int("n_layer", 0), Dim: o.int("n_embd", 0), Heads: o.int("n_head", 0), Vocab: o.int("vocab_size", 0),
+		Layers: o.need("n_layer"), Dim: o.need("n_embd"), Heads: o.need("n_head"), Vocab: o.need("vocab_size"),
 		Positions: o.int("n_positions", o.int("n_ctx", 0)), Eps: o.float("layer_norm_epsilon", 1e-5),
+	}
+	if c.Positions == 0 { // under its older name neither
+		o.need("n_positions")
 	}
 	o.only("n_inner", nil, 4*c.Dim)
 	o.only("activation_function", nil, "gelu_new", "gelu_pytorch_tanh")

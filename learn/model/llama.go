@@ -106,9 +106,9 @@ func readLlama(o *options) Config {
 	o.only("architectures", []string{"LlamaForCausalLM"})
 	c := Config{
 		Family: Llama,
-		Layers: o.int("num_hidden_layers", 0), Dim: o.int("hidden_size", 0), Heads: o.int("num_attention_heads", 0),
-		KVHeads: o.int("num_key_value_heads", 0), HeadDim: o.int("head_dim", 0), Hidden: o.int("intermediate_size", -1),
-		Vocab: o.int("vocab_size", 0), Positions: o.int("max_position_embeddings", 0),
+		Layers: o.need("num_hidden_layers"), Dim: o.need("hidden_size"), Heads: o.need("num_attention_heads"),
+		KVHeads: o.int("num_key_value_heads", 0), HeadDim: o.int("head_dim", 0), Hidden: o.need("intermediate_size"),
+		Vocab: o.need("vocab_size"), Positions: o.need("max_position_embeddings"),
 		Eps: o.float("rms_norm_eps", 1e-6), Theta: o.float("rope_theta", 0), Untied: !o.bool("tie_word_embeddings", false),
 	}
 	o.only("hidden_act", nil, "silu", "swish")

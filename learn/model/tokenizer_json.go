@@ -90,8 +90,12 @@ func (t *Tokenizer) MarshalJSON() ([]byte, error) {
 	if t.pieces != nil {
 		write = func(token string) string { return token }
 		f.Model.ByteFallback, f.Model.FuseUnknown = true, true
-		f.Normalizer = &component{Type: "Sequence", Normalizers: t.pieces.before}
-		f.Decoder = &component{Type: "Sequence", Decoders: t.pieces.after}
+		if len(t.pieces.before) > 0 {
+			f.Normalizer = &component{Type: "Sequence", Normalizers: t.pieces.before}
+		}
+		if len(t.pieces.after) > 0 {
+			f.Decoder = &component{Type: "Sequence", Decoders: t.pieces.after}
+		}
 	} else {
 		no, yes := false, true
 		f.PreTokenizer = &component{Type: "ByteLevel", AddPrefixSpace: &no, TrimOffsets: &yes, UseRegex: &yes}
@@ -123,7 +127,10 @@ func (t *Tokenizer) template() *component {
 		c.Single = append(c.Single, templatePart{SpecialToken: &templateName{ID: name}})
 		c.SpecialTokens[name] = templateSpecial{ID: name, IDs: []int{id}, Tokens: []string{name}}
 	}
-	c.Single = append(c.Single, templatePart{Sequence: &templateName{ID: "A"}})
+	begin := c.Single
+	c.Single = append(slices.Clone(begin), templatePart{Sequence: &templateName{ID: "A"}})
+	c.Pair = append(slices.Clone(c.Single), begin...) // which HuggingFace's reader asks for
+	c.Pair = append(c.Pair, templatePart{Sequence: &templateName{ID: "B", TypeID: 1}})
 	return c
 }
 
@@ -145,7 +152,7 @@ func decodeTokenizer(raw []byte, end int) (*Tokenizer, error) {
 		return nil, err
 	}
 	switch {
-	case f.Model.Type != "BPE":
+	case f.Model.Type != "BPE" && (f.Model.Type != "" || len(f.Model.Merges) == 0): // older files do not name it
 		return nil, fmt.Errorf("model.type is %q; only BPE is supported", f.Model.Type)
 	case f.Model.Dropout != nil || f.Model.Prefix != "" || f.Model.Suffix != "" || f.Model.IgnoreMerges:
 		return nil, errors.New("dropout, continuing_subword_prefix, end_of_word_suffix and ignore_merges must be empty")

@@ -36,6 +36,7 @@ type component struct {
 
 	// of TemplateProcessing
 	Single        []templatePart             `json:"single,omitempty"`
+	Pair          []templatePart             `json:"pair,omitempty"` // not used here
 	SpecialTokens map[string]templateSpecial `json:"special_tokens,omitempty"`
 }
 
