@@ -15,5 +15,7 @@
 //
 // What every inspecting command shows comes from an api.Source: the running node's, or that of a stopped node's store.
 //
+// Questions to the model (Eval, Generate) are answered by a copy of it, loaded from what the learner stored last: see current.go.
+//
 // Package node must not be imported by storage, p2p or learn.
 package node

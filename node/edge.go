@@ -156,15 +156,17 @@ func (e *edge) adapt(ctx context.Context, a *aggregateEntry) error {
 }
 
 // fits tells whether a component may be one of this edge's, by its name; the model compares signatures.
-func (e *edge) fits(c record.Component) bool {
+func (e *edge) fits(c record.Component) bool { return fits(c, e.rows.modalities) }
+
+func fits(c record.Component, modalities []string) bool {
 	kind, of, _ := strings.Cut(c.Name, "/")
 	switch kind {
 	case "encoder":
-		return slices.Contains(e.rows.modalities, of)
+		return slices.Contains(modalities, of)
 	case "connector":
 		parts := strings.Split(of, "+")
 		slices.Sort(parts)
-		return slices.Equal(parts, slices.Sorted(slices.Values(e.rows.modalities)))
+		return slices.Equal(parts, slices.Sorted(slices.Values(modalities)))
 	}
 	return kind == "lora"
 }

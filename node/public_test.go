@@ -223,7 +223,7 @@ func TestLoadExamples(t *testing.T) {
 		t.Fatal(err)
 	}
 	image := slices.DeleteFunc(slices.Clone(mods), func(m data.Modality) bool { return m.Name != "image" })
-	got, empty, err := loadExamples(t.Context(), set, set.Rows, image)
+	got, empty, err := loadExamples(t.Context(), set, set.Rows, image, 2)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,12 +18,13 @@ import (
 
 const metadataFile = "metadata.jsonl"
 
-// split names the rows wanted. Rows without a split are for training; other splits, such as validation, are for nobody here.
+// split names the rows wanted. Rows without a split are for training; nothing here learns from validation rows.
 type split string
 
 const (
-	train split = "train"
-	test  split = "test"
+	train      split = "train"
+	validation split = "validation"
+	test       split = "test"
 )
 
 func rowsOf(set *data.Set, s split) []data.Row {
@@ -40,10 +41,18 @@ func rowsOf(set *data.Set, s split) []data.Row {
 func requireTargets(set *data.Set, rows []data.Row) error {
 	for _, r := range rows {
 		if r.Target == "" {
-			return api.Advise(fmt.Errorf("%s/%s:%d: row %s has no target", set.Dir, metadataFile, r.Line, r.ID), "give every row that a node learns from or is scored on the text to generate as \"target\"")
+			return api.Advise(fmt.Errorf("%srow %s has no target", place(set, r), r.ID), "give every row that a node learns from or is scored on the text to generate as \"target\"")
 		}
 	}
 	return nil
+}
+
+// place begins an error about a row of a folder. Rows without a line came with a request: their folder is none that the reader knows.
+func place(set *data.Set, r data.Row) string {
+	if r.Line == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%s/%s:%d: ", set.Dir, metadataFile, r.Line)
 }
 
 // chooseModalities are those that a node uses, in the genesis's order: those asked for, or else all that own data and federation share.
@@ -94,13 +103,13 @@ func (g *genesis) specs(names []string) (decode []data.Modality, shape []model.M
 	return decode, shape
 }
 
-// loadExamples decodes rows, in their order, a few at a time. Rows with none of the modalities are left out and counted in empty. A
+// loadExamples decodes rows, in their order, as many at a time as decoders. Rows with none of the modalities are left out and counted in empty. A
 // row's text is used only where text is a modality in use.
-func loadExamples(ctx context.Context, set *data.Set, rows []data.Row, mods []data.Modality) (examples []method.Example, empty int, err error) {
+func loadExamples(ctx context.Context, set *data.Set, rows []data.Row, mods []data.Modality, decoders int) (examples []method.Example, empty int, err error) {
 	examples = make([]method.Example, len(rows))
 	withText := slices.ContainsFunc(mods, func(m data.Modality) bool { return m.Kind == data.Text })
 	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(runtime.GOMAXPROCS(0))
+	g.SetLimit(decoders)
 	for i, r := range rows {
 		g.Go(func() error {
 			if err := ctx.Err(); err != nil {
@@ -113,7 +122,7 @@ func loadExamples(ctx context.Context, set *data.Set, rows []data.Row, mods []da
 			for _, m := range mods {
 				t, err := set.Tensor(r, m)
 				if err != nil {
-					return fmt.Errorf("%s/%s:%d: %w", set.Dir, metadataFile, r.Line, err)
+					return fmt.Errorf("%s%w", place(set, r), err)
 				}
 				if t != nil {
 					ex.Inputs[m.Name] = t
@@ -172,7 +181,7 @@ func (h *Home) loadRows(ctx context.Context, cfg Config, g *genesis, role record
 			}
 		}
 		var err error
-		*into, _, err = loadExamples(ctx, set, rows, decode)
+		*into, _, err = loadExamples(ctx, set, rows, decode, runtime.GOMAXPROCS(0))
 		return err
 	}
 	if err := load(public, train, &rs.public, role == record.RoleSuper); err != nil {

@@ -97,7 +97,7 @@ Exit codes: 0 success, 1 failure, 2 wrong usage.`,
 	root.AddCommand(
 		newTestnetCommand(), newInitCommand(), newFederationCommand(), newInviteCommand(), newJoinCommand(), newStartCommand(),
 		newStatusCommand(), newPeersCommand(), newRoundsCommand(), newDeltasCommand(), newDeltaCommand(), newModelsCommand(),
-		newModelCommand(), newAdapterCommand(), newDataCommand(), newConfigCommand(), newVersionCommand(),
+		newModelCommand(), newEvalCommand(), newGenerateCommand(), newAdapterCommand(), newDataCommand(), newConfigCommand(), newVersionCommand(),
 	)
 	return root
 }

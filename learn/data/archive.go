@@ -26,26 +26,42 @@ func (s *Set) Archive(w io.Writer, rows []Row, modality string) error {
 			files = append(files, file)
 		}
 	}
+	if err := s.archive(w, files); err != nil {
+		return fmt.Errorf("archiving modality %s: %w", modality, err)
+	}
+	return nil
+}
+
+// ArchiveRows writes a tar of all files of rows, as Archive does of those of one modality.
+func (s *Set) ArchiveRows(w io.Writer, rows []Row) error {
+	var files []string
+	for _, row := range rows {
+		files = append(files, row.files()...)
+	}
+	if err := s.archive(w, files); err != nil {
+		return fmt.Errorf("archiving data set %s: %w", s.Name, err)
+	}
+	return nil
+}
+
+func (s *Set) archive(w io.Writer, files []string) error {
 	slices.Sort(files)
 	files = slices.Compact(files)
 	out := tar.NewWriter(w)
 	for _, file := range files {
 		raw, err := s.read(file)
 		if err != nil {
-			return fmt.Errorf("archiving modality %s: %w", modality, err)
+			return err
 		}
 		header := &tar.Header{Typeflag: tar.TypeReg, Name: file, Size: int64(len(raw)), Mode: 0o644, ModTime: time.Unix(0, 0)}
 		if err := out.WriteHeader(header); err != nil {
-			return fmt.Errorf("archiving %s: %w", file, err)
+			return fmt.Errorf("%s: %w", file, err)
 		}
 		if _, err := out.Write(raw); err != nil {
-			return fmt.Errorf("archiving %s: %w", file, err)
+			return fmt.Errorf("%s: %w", file, err)
 		}
 	}
-	if err := out.Close(); err != nil {
-		return fmt.Errorf("archiving modality %s: %w", modality, err)
-	}
-	return nil
+	return out.Close()
 }
 
 // Extract unpacks an archive into dir, which it makes if need be. The archive may come from a stranger: an entry that is

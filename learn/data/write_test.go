@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"image/color"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -108,6 +109,33 @@ func TestArchive(t *testing.T) {
 	}
 	if err := data.Extract(&text, t.TempDir(), 0); err != nil {
 		t.Errorf("the archive of text is not empty: %v", err)
+	}
+}
+
+func TestArchiveRows(t *testing.T) {
+	s := small(t)
+	var out bytes.Buffer
+	if err := s.ArchiveRows(&out, s.Rows); err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	if err := data.Extract(&out, dir, 1<<20); err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range s.Rows {
+		for _, name := range row.Files {
+			before, _ := os.ReadFile(filepath.Join(s.Dir, name))
+			after, err := os.ReadFile(filepath.Join(dir, name))
+			if err != nil || !bytes.Equal(before, after) {
+				t.Errorf("%s differs (%v)", name, err)
+			}
+		}
+	}
+	if err := os.Remove(filepath.Join(s.Dir, "image", "a.png")); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.ArchiveRows(io.Discard, s.Rows); err == nil || !strings.Contains(err.Error(), "image/a.png") {
+		t.Errorf("a file that is gone: %v", err)
 	}
 }
 

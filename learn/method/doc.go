@@ -11,6 +11,7 @@
 //	cloud.go       Cloud: MMA over the deltas, then SE-CCL between the aggregated small model (the proxy) and the large one
 //	mma.go         which components are averaged, and by which weights
 //	supervision.go what the cloud teaches about the public rows (fused representations, soft targets), and its file form
+//	answerer.go    Answerer: a learner's model alone, to question it beside the learner
 //	standalone.go  Standalone: the same model, seeds and number of steps without exchange
 //	learner.go     what they share: one model, its rows, and one stage of training
 //	lessons.go     supervision as a learner uses it

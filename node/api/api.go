@@ -4,6 +4,7 @@ import "context"
 
 // Source answers every inspecting command. Slices in answers are never nil, so that they are [] in JSON.
 type Source interface {
+	Answers
 	Status(ctx context.Context) (*Status, error)
 	Peers(ctx context.Context) ([]Peer, error)
 	Rounds(ctx context.Context) ([]Round, error)

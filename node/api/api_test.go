@@ -20,6 +20,9 @@ import (
 type fake struct {
 	invited api.InviteRequest
 	stopped atomic.Bool
+	ask     func(context.Context, *api.Rows) error // what Eval and Generate do before they answer; nil: nothing
+	row     api.GenerateRequest                    // the last one, without its rows
+	split   string                                 // of the last Eval
 }
 
 var (

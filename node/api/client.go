@@ -38,7 +38,9 @@ func Dial(home string) (*Client, error) {
 		return nil, Advise(fmt.Errorf("connect to the node on %s: %w", home, ErrNotRunning), "start it with: mlecs start --home %s", home)
 	}
 	probe.Close()
-	return &Client{home: home, http: &http.Client{Transport: &http.Transport{DialContext: dial, MaxIdleConns: 1, IdleConnTimeout: 30 * time.Second}}}, nil
+	return &Client{home: home, http: &http.Client{Transport: &http.Transport{
+		DialContext: dial, MaxIdleConns: 1, IdleConnTimeout: 30 * time.Second, ExpectContinueTimeout: 5 * time.Second,
+	}}}, nil
 }
 
 // Close drops idle connections.
@@ -95,21 +97,35 @@ func (c *Client) Stop(ctx context.Context) error {
 	return err
 }
 
-// call makes one request; T is the type of a good answer.
+// stream is a request body that is sent while it is made, and only once the node has agreed to take it.
+type stream struct {
+	contentType string
+	io.Reader
+}
+
+// call makes one request with body, which is nil, a *stream, or what to send as JSON; T is the type of a good answer.
 func call[T any](ctx context.Context, c *Client, method, path string, body any) (T, error) {
 	var zero T
 	var payload io.Reader
-	if body != nil {
-		b, err := json.Marshal(body)
+	header := http.Header{}
+	switch b := body.(type) {
+	case nil:
+	case *stream:
+		payload = b.Reader
+		header.Set("Content-Type", b.contentType)
+		header.Set("Expect", "100-continue")
+	default:
+		encoded, err := json.Marshal(b)
 		if err != nil {
 			return zero, fmt.Errorf("encode request: %w", err)
 		}
-		payload = bytes.NewReader(b)
+		payload = bytes.NewReader(encoded)
 	}
 	req, err := http.NewRequestWithContext(ctx, method, "http://node"+path, payload)
 	if err != nil {
 		return zero, fmt.Errorf("ask the node on %s for %s: %w", c.home, path, err)
 	}
+	req.Header = header
 	resp, err := c.http.Do(req)
 	if err != nil {
 		return zero, Advise(fmt.Errorf("ask the node on %s for %s: %w", c.home, path, err), "see whether it still runs with: mlecs status --home %s", c.home)

@@ -15,6 +15,8 @@ var (
 	ErrNotRunning = errors.New("no node runs on this home")
 	// ErrBadRequest says that a request was malformed.
 	ErrBadRequest = errors.New("bad request")
+	// ErrBusy says that a node takes no more of such requests at the moment.
+	ErrBusy = errors.New("the node is busy")
 )
 
 // Error is a failure with advice on what to do next. It unwraps to its cause.
@@ -70,6 +72,7 @@ var codes = []struct {
 	{ErrNotFound, http.StatusNotFound},
 	{ErrAmbiguous, http.StatusConflict},
 	{ErrBadRequest, http.StatusBadRequest},
+	{ErrBusy, http.StatusTooManyRequests},
 }
 
 func statusCode(err error) int {

@@ -61,6 +61,7 @@ func Handler(c Controller) http.Handler {
 		reply, err := c.Invite(r.Context(), req)
 		answer(w, reply, err)
 	})
+	handleAnswers(mux, c)
 	mux.HandleFunc("POST /v1/stop", func(w http.ResponseWriter, r *http.Request) {
 		writeJSON(w, http.StatusOK, struct {
 			Stopping bool `json:"stopping"`
