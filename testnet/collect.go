@@ -169,7 +169,7 @@ func (f findings) report() NodeReport {
 }
 
 func (f findings) curve() Curve {
-	c := Curve{Node: f.st.Name, Note: f.st.Domain + ": " + strings.Join(f.st.Modalities, " "), Alone: f.scores.Standalone, Together: f.scores.Together}
+	c := Curve{Node: f.st.Name, Note: f.st.Domain + "\n" + strings.Join(f.st.Modalities, ", "), Alone: f.scores.Standalone, Together: f.scores.Together}
 	if f.scores.Constant != nil {
 		c.Constant = &f.scores.Constant.RougeLsum
 	}

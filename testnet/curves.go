@@ -133,7 +133,7 @@ func panel(c Curve, low, high float64) (*plot.Plot, error) {
 	if c.Note != "" {
 		p.Title.Text += "\n" + c.Note
 	}
-	p.Title.TextStyle = sans(p.Title.TextStyle, 10)
+	p.Title.TextStyle = sans(p.Title.TextStyle, 9)
 	p.Title.Padding = vg.Points(4)
 	p.X.Label.Text, p.Y.Label.Text = "round", "Rouge-LSum (0 to 1)"
 	for _, axis := range []*plot.Axis{&p.X, &p.Y} {
