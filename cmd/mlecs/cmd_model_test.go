@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/mlecs/mlecs/learn/model"
 )
 
 // TestModelImport trains a Llama, takes it apart into a HuggingFace folder, imports that, and founds a federation on it.
@@ -72,7 +74,22 @@ func TestModelImportRefuses(t *testing.T) {
 	if err := os.WriteFile(config, []byte(`{"model_type":"mamba"}`), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	out := filepath.Join(dir, "out.base")
+	out, folder := filepath.Join(dir, "out.base"), filepath.Join(dir, "folder")
+	if err := os.Mkdir(folder, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	tok, err := model.TrainTokenizer([]string{"walking upright"}, 257)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := model.Config{Layers: 1, Dim: 4, Heads: 1, Vocab: tok.Size(), Positions: 8, Eps: 1e-5}
+	base, err := model.Pretrain(t.Context(), cfg, tok, []string{"walking upright"}, model.PretrainOptions{Steps: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := base.WriteFolder(folder); err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct {
 		name string
 		args []string
@@ -83,6 +100,7 @@ func TestModelImportRefuses(t *testing.T) {
 		{"no folder", []string{"model", "import", "--out", out}, exitUsage, "folder"},
 		{"an unknown architecture", []string{"model", "import", dir, "--out", out}, exitFailure, `"mamba"`},
 		{"a folder that is not there", []string{"model", "import", filepath.Join(dir, "no"), "--out", out}, exitFailure, "config.json"},
+		{"an end that is no token", []string{"model", "import", folder, "--out", out, "--end", "</s>"}, exitUsage, "end-of-text"},
 		{"show of nothing", []string{"model", "show", filepath.Join(dir, "no")}, exitFailure, "no"},
 		{"show of another file", []string{"model", "show", config}, exitFailure, "safetensors"},
 		{"another architecture to train", []string{"model", "train", "--architecture", "mamba", "--text", config, "--out", out}, exitUsage, "mamba"},

@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/mlecs/mlecs/learn/adapter"
+	"github.com/mlecs/mlecs/learn/kernel"
 )
 
 // Base is a frozen backbone with its tokenizer. As a file it is one safetensors blob with HuggingFace's tensor names, and
@@ -146,6 +147,28 @@ func ReadBase(r io.Reader, limit int64) (*Base, error) {
 		return nil, fmt.Errorf("read base: %w", err)
 	}
 	return b, nil
+}
+
+// TwinsOfEnd counts the tokens that the head cannot tell from the end of text, because their rows point the same way. Tokens that
+// a model never saw in training are like that. If the end of text is one of them, the frozen base shares its probability among
+// them all, and no LoRA teaches it to end an answer.
+func (b *Base) TwinsOfEnd() int {
+	if b.Tokenizer == nil {
+		return 0
+	}
+	dim := b.Config.Dim
+	head := b.Tensors[b.Config.arch().names().head].Data
+	row := func(id int) []float32 { return head[id*dim:][:dim] }
+	end := row(b.Tokenizer.End())
+	length := kernel.Dot(end, end)
+	twins := 0
+	for id := range b.Config.Vocab {
+		r := row(id)
+		if id != b.Tokenizer.End() && kernel.Dot(r, end) >= 0.999*float32(math.Sqrt(float64(length)*float64(kernel.Dot(r, r)))) {
+			twins++
+		}
+	}
+	return twins
 }
 
 // Merged is the base with an adapter's updates added to its weights: given the same soft prompts, it answers as a model with that

@@ -204,3 +204,40 @@ func FuzzSentencePieces(f *testing.F) {
 		}
 	})
 }
+
+func TestAnotherEnd(t *testing.T) {
+	tok, err := pieces(t).WithEnd("<s>")
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := json.Marshal(tok)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var again model.Tokenizer
+	if err := json.Unmarshal(raw, &again); err != nil {
+		t.Fatal(err)
+	}
+	for _, tok := range []*model.Tokenizer{tok, &again} {
+		if got := tok.Decode([]int{2, 261, 1, 261}); tok.End() != 1 || got != "b" {
+			t.Errorf("end %d, text %q", tok.End(), got)
+		}
+	}
+	if _, err := tok.WithEnd("▁a"); err == nil {
+		t.Error("an ordinary token became the end")
+	}
+}
+
+func TestTwinsOfEnd(t *testing.T) {
+	base := tinyOf(t, model.Llama, 1)
+	if n := base.TwinsOfEnd(); n != 0 {
+		t.Errorf("%d twins in random weights", n)
+	}
+	head, end := base.Tensors["lm_head.weight"], base.Tokenizer.End()
+	for _, id := range []int{3, 7} {
+		copy(head.Data[id*32:][:32], head.Data[end*32:][:32])
+	}
+	if n := base.TwinsOfEnd(); n != 2 {
+		t.Errorf("%d twins, want 2", n)
+	}
+}

@@ -115,6 +115,20 @@ func (t *Tokenizer) Decode(ids []int) string {
 // End is the id of the end-of-text token: the last one, as GPT-2 has it, in a tokenizer that was trained here.
 func (t *Tokenizer) End() int { return t.end }
 
+// WithEnd is the tokenizer with another of its added tokens as the end of text.
+func (t *Tokenizer) WithEnd(name string) (*Tokenizer, error) {
+	end, err := chooseEnd(t.added, -1, name)
+	if err != nil {
+		return nil, err
+	}
+	other, err := newTokenizer(t.tokens, t.merges, t.added, end, t.pieces)
+	if err != nil {
+		return nil, err
+	}
+	other.begin = t.begin
+	return other, nil
+}
+
 // Begin are the ids that the model was trained to find in front of every text: <s> for Llama, none for GPT-2. Encode leaves them
 // to the caller, because a soft prompt may come first.
 func (t *Tokenizer) Begin() []int { return append([]int(nil), t.begin...) }

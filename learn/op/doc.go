@@ -11,7 +11,7 @@
 // may be shorter than the capacity that the graph was built for, never longer.
 //
 // A Func keeps the activations that its gradient needs in its own scratch memory, so one instance serves one node of one
-// graph. Scratch grows on first use and is reused: a warm step allocates nothing here. Sums run in an order that does not
+// graph. Scratch grows on first use and is reused: a warm step allocates next to nothing here. Sums run in an order that does not
 // depend on GOMAXPROCS.
 //
 // The package must never import learn/model or anything above it.
