@@ -13,8 +13,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/mlecs/mlecs/learn/data"
 	"github.com/mlecs/mlecs/node/api"
+	"github.com/mlecs/mlecs/storage"
 	"github.com/mlecs/mlecs/storage/record"
 )
 
@@ -289,52 +289,107 @@ func openView(t *testing.T, m *member) *view {
 
 // TestModelFollowsTheEdge: the model that answers is the learner's at every point of a round.
 func TestModelFollowsTheEdge(t *testing.T) {
-	c := newCluster(t, record.RoundPolicy{Rounds: 3, Quorum: 1, Min: 2, Deadline: 600_000})
+	c := newCluster(t, record.RoundPolicy{Rounds: 2, Quorum: 1, Min: 2, Deadline: 600_000})
 	super := c.nodes["super"]
 	super.start()
 	both := c.join("both")
-	src, closeSource, err := both.home.Source()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := src.Eval(t.Context(), api.EvalRequest{}); err == nil || !strings.Contains(err.Error(), "mlecs start") {
+	never := openView(t, both)
+	if _, err := never.Eval(t.Context(), api.EvalRequest{}); err == nil || !strings.Contains(err.Error(), "mlecs start") {
 		t.Errorf("a node that never ran: %v", err)
 	}
-	closeSource()
+	never.store.Close()
 	both.start()
-	scored := func(s *api.Status) bool { return s.Phase == phaseWaiting && s.Round == 0 }
-	both.until("waits for the other edge in round 1", func(s *api.Status) bool {
-		deltas, err := both.source().Deltas(t.Context())
-		return err == nil && len(deltas) > 0 && scored(s)
-	})
-	e, err := both.source().Eval(t.Context(), api.EvalRequest{})
-	if err != nil || e.Model.State != stateTrained || e.Model.Round != 1 {
-		t.Errorf("model %+v, %v; want one trained in round 1", e, err)
-	}
+	both.until("waits for the other edge in round 1", func(s *api.Status) bool { return s.Phase == phaseWaiting && s.Round == 0 && trainedRound(t, both) == 1 })
+	checkModel(t, both.source(), stateTrained, 1)
 	both.halt()
-	super.halt()
+
 	v := openView(t, both)
-	set, err := data.Open(both.home.dataDir(v.cfg))
-	if err != nil {
-		t.Fatal(err)
-	}
+	checkModel(t, v, stateTrained, 1)
 	fresh, err := v.untrainedModel()
 	if err != nil {
 		t.Fatal(err)
 	}
-	trained, err := v.currentModel()
+	if fresh.about.State != stateUntrained || fresh.about.Round != 0 {
+		t.Errorf("the untrained model is %+v", fresh.about)
+	}
+	before := stateOf(t, both, v)
+	v.store.Close()
+
+	one := c.join("one", "sensor")
+	one.start()
+	both.start()
+	for _, m := range []*member{both, one} {
+		m.until("is done", isDone)
+	}
+	both.halt()
+
+	// Back to where the edge had trained round 1 and its aggregate came in.
+	before.restore(t, both)
+	v = openView(t, both)
+	defer v.store.Close()
+	delete(v.ledger.aggregates, 2)
+	e := checkModel(t, v, stateAbsorbed, 1)
+	s, err := v.Scores(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	before, err := fresh.ask(t.Context(), set, set.Rows, false)
+	if want := s.Together[1]; want.Round != 1 || e.All.Scores.RougeLsum.F != want.RougeLsum || e.All.Scores.ExactMatch != want.ExactMatch {
+		t.Errorf("scores %+v, the learner stored %+v", e.All.Scores, want)
+	}
+}
+
+func checkModel(t *testing.T, src api.Source, state string, round uint64) *api.Evaluation {
+	t.Helper()
+	e, err := src.Eval(t.Context(), api.EvalRequest{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	after, err := trained.ask(t.Context(), set, set.Rows, false)
+	if e.Model.State != state || e.Model.Round != round {
+		t.Errorf("model %+v, want %s, round %d", e.Model, state, round)
+	}
+	return e
+}
+
+// trainedRound is the newest round that an edge has published a delta of.
+func trainedRound(t *testing.T, m *member) (round uint64) {
+	t.Helper()
+	deltas, err := m.source().Deltas(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if reflect.DeepEqual(before, after) || fresh.about.State != stateUntrained {
-		t.Error("the untrained model answers as the trained one does")
+	for _, d := range deltas {
+		round = max(round, d.Round)
+	}
+	return round
+}
+
+// savedEdge is what an edge had stored at some time.
+type savedEdge struct {
+	state edgeState
+	model []byte
+}
+
+func stateOf(t *testing.T, m *member, v *view) savedEdge {
+	t.Helper()
+	var s savedEdge
+	if ok, err := getJSON(v.store, keyEdge, &s.state); err != nil || !ok {
+		t.Fatalf("no state: %v", err)
+	}
+	var err error
+	if s.model, err = os.ReadFile(filepath.Join(m.home.path(modelsDir), s.state.File)); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func (s savedEdge) restore(t *testing.T, m *member) {
+	t.Helper()
+	writeFileT(t, filepath.Join(m.home.path(modelsDir), s.state.File), s.model)
+	store, err := storage.Open(m.home.Dir, storage.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(putJSON(store, keyEdge, s.state), store.Close()); err != nil {
+		t.Fatal(err)
 	}
 }
