@@ -88,8 +88,15 @@ func aggregate(inputs []Input, mine []adapter.Component, ownWeight float64, moda
 	return out, weights, rejected, nil
 }
 
-// average is the weighted mean of one group, with weights that sum to 1.
+// average is the weighted mean of one group, with weights that sum to 1. The order of the sum is that of the tensors' values, the cloud's
+// own last: it depends on what is averaged, and not on who sent it, so that equal seeds give equal bits whatever keys the nodes have.
 func average(parts []part) (Averaged, error) {
+	slices.SortStableFunc(parts, func(a, b part) int {
+		if a.input == cloudInput || b.input == cloudInput {
+			return cmp.Compare(b.input, a.input)
+		}
+		return compareValues(a.component, b.component)
+	})
 	var total float64
 	for _, p := range parts {
 		total += p.weight
@@ -104,4 +111,14 @@ func average(parts []part) (Averaged, error) {
 	var err error
 	a.Component, err = adapter.WeightedMean(components, a.Weights)
 	return a, err
+}
+
+// compareValues orders two components of one structure by the first value in which they differ.
+func compareValues(a, b adapter.Component) int {
+	for i := range a.Tensors {
+		if c := slices.Compare(a.Tensors[i].Data, b.Tensors[i].Data); c != 0 {
+			return c
+		}
+	}
+	return 0
 }

@@ -2,6 +2,7 @@ package method
 
 import (
 	"math"
+	"math/rand/v2"
 	"slices"
 	"testing"
 
@@ -47,7 +48,7 @@ func TestAggregateByHand(t *testing.T) {
 		inputs  []int
 		weights []float64
 	}{
-		"lora":          {1.8, []int{0, 1, 2, -1}, []float64{0.2, 0.2, 0.4, 0.2}}, // (10 + 40 + 50 - 10) / 50
+		"lora":          {1.8, []int{0, 2, 1, -1}, []float64{0.2, 0.4, 0.2, 0.2}}, // (10 + 50 + 40 - 10) / 50, in order of value
 		"encoder/image": {30, []int{0, 2}, []float64{1. / 3, 2. / 3}},
 		"encoder/depth": {5, []int{-1}, []float64{1}},
 		"connector/all": {7, []int{1}, []float64{1}},
@@ -66,6 +67,35 @@ func TestAggregateByHand(t *testing.T) {
 	}
 	if !slices.IsSorted(names) || len(names) != 4 {
 		t.Errorf("components %v", names)
+	}
+}
+
+// Inputs come in order of CID, which differs from run to run with the nodes' keys. The means must not.
+func TestMeansDoNotDependOnTheOrderOfInputs(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	var inputs []Input
+	for i := range 5 {
+		values := make([]float32, 200)
+		for j := range values {
+			values[j] = rng.Float32() - 0.5
+		}
+		values[0] = 0 // the first value decides nothing
+		inputs = append(inputs, delta(10+7*i, []string{"image"}, component("lora", values...)))
+	}
+	mine := []adapter.Component{component("lora", make([]float32, 200)...)}
+	first, _, _, err := aggregate(inputs, mine, 11, 3, everything)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 20 {
+		rng.Shuffle(len(inputs), func(i, j int) { inputs[i], inputs[j] = inputs[j], inputs[i] })
+		again, _, _, err := aggregate(inputs, mine, 11, 3, everything)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(again[0].Component.Tensors[0].Data, first[0].Component.Tensors[0].Data) || !slices.Equal(again[0].Weights, first[0].Weights) {
+			t.Fatal("another order of the inputs gives other bits")
+		}
 	}
 }
 
