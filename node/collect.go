@@ -180,7 +180,7 @@ func (c *collection) fetch(ctx context.Context, d *deltaEntry, a *attempt) {
 	}
 }
 
-// good gives the deltas that are here, in order of CID: the order of the sums, which makes aggregates verifiable.
+// good gives the deltas that are here, in order of CID, as the aggregate record lists them.
 func (c *collection) good() []input {
 	c.mu.Lock()
 	defer c.mu.Unlock()

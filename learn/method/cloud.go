@@ -67,8 +67,8 @@ func sameVocabulary(a, b *model.Tokenizer) error {
 // Round aggregates (MMA), tunes small and large together (SE-CCL) and yields aggregate and supervision. Round 0 has no inputs: the proxy
 // is tuned first and stands for the federation.
 //
-// With inputs, the components are the plain weighted mean of the inputs and of what the proxy learned since the last aggregate, in the
-// order given: the proxy takes part as an edge would, and whoever has the same inputs gets the same mean.
+// With inputs, the components are the plain weighted mean of the inputs and of what the proxy learned since the last aggregate, in an
+// order that only their values decide: the proxy takes part as an edge would, and whoever has the same inputs gets the same mean.
 func (c *Cloud) Round(ctx context.Context, round uint64, inputs []Input, p Progress) (*Aggregate, error) {
 	a := &Aggregate{Round: round, Metrics: map[string]float64{}}
 	if len(inputs) > 0 {

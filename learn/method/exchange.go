@@ -16,7 +16,7 @@ type Delta struct {
 	Metrics    map[string]float64
 }
 
-// Input is a delta as the cloud takes it; order matters for bit-identical sums, so the caller sorts (by record CID).
+// Input is a delta as the cloud takes it; aggregates do not depend on their order, only the list of weights follows it.
 type Input struct {
 	ID    string // delta record CID, or any stable name
 	Delta Delta
