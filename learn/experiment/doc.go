@@ -1,0 +1,7 @@
+// Package experiment compares learning methods on one data set: the methods of learn/method, the very code that the daemon runs, are driven
+// by a loop with exchange in memory, over the same nodes, rows, initial weights and seeds.
+//
+//	setting.go   how a data set is dealt out, shared with the testnet
+//
+// It must not import node, p2p or storage.
+package experiment

@@ -1,0 +1,43 @@
+package experiment
+
+import "fmt"
+
+// Setting is how a data set is dealt out to the nodes of a federation, and how long they learn together. A testnet and an experiment with
+// equal settings, data and seed give the same scores.
+type Setting struct {
+	Target       string  `json:"target"`        // metadata field to generate; empty: "target"
+	Nodes        int     `json:"nodes"`         // edges
+	RowsPerNode  int     `json:"rows_per_node"` // training rows of an edge, at most; 0: all that there are
+	PublicRows   int     `json:"public_rows"`   // held out for the super-peer; 0: PublicFraction of the training rows
+	ModalityRate float64 `json:"modality_rate"` // probability that an edge has a modality; 0: as the data suggests
+	Families     int     `json:"families"`      // structures among the edges: edge i has structure i mod Families
+	PublicLabels string  `json:"public_labels"` // who knows the targets of the public rows: "cloud" or "edges" too
+	Rounds       int     `json:"rounds"`
+	GroupBy      string  `json:"group_by"` // metadata field whose rows are never divided between training and test; empty: "sequence"
+}
+
+// Default is the setting S3 of the design: many nodes with few rows each, in two structures, without labels on their public rows.
+func Default() Setting {
+	return Setting{Nodes: 20, RowsPerNode: 20, PublicRows: 40, ModalityRate: 0.5, Families: 2, PublicLabels: "cloud", Rounds: 20}
+}
+
+// Validate names the first setting that cannot work.
+func (s Setting) Validate() error {
+	switch {
+	case s.Nodes < 1 || s.Nodes > 10000:
+		return fmt.Errorf("nodes is %d; it must be 1 to 10000", s.Nodes)
+	case s.RowsPerNode < 0:
+		return fmt.Errorf("rows per node is %d; it must be 0 (all) or more", s.RowsPerNode)
+	case s.PublicRows < 0:
+		return fmt.Errorf("public rows is %d; it must be 0 (a part of the training rows) or more", s.PublicRows)
+	case !(s.ModalityRate >= 0 && s.ModalityRate <= 1):
+		return fmt.Errorf("modality rate is %v; it must be 0 (as the data suggests) to 1", s.ModalityRate)
+	case s.Families < 1 || s.Families > 2:
+		return fmt.Errorf("families is %d; it must be 1 or 2", s.Families)
+	case s.PublicLabels != "cloud" && s.PublicLabels != "edges":
+		return fmt.Errorf(`public labels is %q; it must be "cloud" or "edges"`, s.PublicLabels)
+	case s.Rounds < 1 || s.Rounds > 10000:
+		return fmt.Errorf("rounds is %d; it must be 1 to 10000", s.Rounds)
+	}
+	return nil
+}
