@@ -10,22 +10,21 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/mlecs/mlecs/learn/data"
+	"github.com/mlecs/mlecs/learn/method"
 	"github.com/mlecs/mlecs/learn/model"
-	"github.com/mlecs/mlecs/node"
-	"github.com/mlecs/mlecs/storage/record"
 )
 
 type modelTrainOptions struct {
 	text, data, out, tokenizer string
 	size, architecture         string
-	config                     model.Config
-	vocab                      int
+	backbone                   method.Backbone
+	positions, vocab           int
 	pretrain                   model.PretrainOptions
 	json                       bool
 }
 
 // sizes are the architectures that have a name.
-var sizes = map[string]model.Config{"small": node.BaseConfig(record.RoleEdge), "large": node.BaseConfig(record.RoleSuper)}
+var sizes = map[string]method.Backbone{"small": method.SmallBackbone(), "large": method.LargeBackbone()}
 
 // Limits of what is read for pretraining.
 const (
@@ -52,10 +51,10 @@ file with its tokenizer. The small and the large model of one federation need on
 	f.StringVar(&o.tokenizer, "tokenizer", "", "base model file whose tokenizer is taken (default: a new one is trained)")
 	f.StringVar(&o.size, "size", "small", "small (edges) or large (super-peers)")
 	f.StringVar(&o.architecture, "architecture", model.GPT2.String(), "gpt2 or llama")
-	f.IntVar(&o.config.Layers, "layers", 0, "transformer blocks (default: by size)")
-	f.IntVar(&o.config.Dim, "dim", 0, "width (default: by size)")
-	f.IntVar(&o.config.Heads, "heads", 0, "attention heads (default: by size)")
-	f.IntVar(&o.config.Positions, "positions", 0, "longest sequence in tokens (default: by size)")
+	f.IntVar(&o.backbone.Layers, "layers", 0, "transformer blocks (default: by size)")
+	f.IntVar(&o.backbone.Dim, "dim", 0, "width (default: by size)")
+	f.IntVar(&o.backbone.Heads, "heads", 0, "attention heads (default: by size)")
+	f.IntVar(&o.positions, "positions", 0, "longest sequence in tokens (default: by size)")
 	f.IntVar(&o.vocab, "vocab", 512, "largest vocabulary of a new tokenizer, 256 bytes included")
 	f.IntVar(&o.pretrain.Steps, "steps", 300, "steps of AdamW")
 	f.IntVar(&o.pretrain.Batch, "batch", 16, "documents a step")
@@ -66,7 +65,7 @@ file with its tokenizer. The small and the large model of one federation need on
 }
 
 func runModelTrain(cmd *cobra.Command, o *modelTrainOptions) error {
-	cfg, ok := sizes[o.size]
+	form, ok := sizes[o.size]
 	switch {
 	case !ok:
 		return usageError{fmt.Errorf("--size %q: use small or large", o.size)}
@@ -77,11 +76,9 @@ func runModelTrain(cmd *cobra.Command, o *modelTrainOptions) error {
 	case (o.text == "") == (o.data == ""):
 		return usageError{errors.New("give either --text FILE or --data DIR")}
 	}
-	if o.architecture == model.Llama.String() {
-		cfg.Family = model.Llama
-	}
+	form.Architecture = o.architecture
 	for _, x := range []struct{ to, from *int }{
-		{&cfg.Layers, &o.config.Layers}, {&cfg.Dim, &o.config.Dim}, {&cfg.Heads, &o.config.Heads}, {&cfg.Positions, &o.config.Positions},
+		{&form.Layers, &o.backbone.Layers}, {&form.Dim, &o.backbone.Dim}, {&form.Heads, &o.backbone.Heads},
 	} {
 		if *x.from != 0 {
 			*x.to = *x.from
@@ -95,7 +92,13 @@ func runModelTrain(cmd *cobra.Command, o *modelTrainOptions) error {
 	if err != nil {
 		return err
 	}
-	cfg.Vocab = tok.Size()
+	cfg, err := form.Config(tok.Size())
+	if err != nil {
+		return err
+	}
+	if o.positions != 0 {
+		cfg.Positions = o.positions
+	}
 	p := newProgress(cmd.ErrOrStderr())
 	var last float64
 	o.pretrain.Progress = func(step, steps int, loss float64) {

@@ -28,6 +28,7 @@ type Config struct {
 	Transfer    bool       `json:"transfer"`         // the large model takes over aggregated components of equal signature (its encoders)
 	MaxTokens   int        `json:"max_tokens"`       // of an answer, end-of-text included
 	Seed        uint64     `json:"seed"`             // federation seed; nodes derive theirs from it and their stream name
+	Families    []Family   `json:"families"`         // structures of the families beyond the first, whose structure is Spec; empty: one family
 }
 
 // Default is the setting S3 of the design, sized so that a round takes seconds on two cores.
@@ -53,33 +54,15 @@ func DefaultShare() []string { return []string{"lora", "encoder", "connector"} }
 
 // Validate names the first field that is out of range, with its range.
 func (c Config) Validate() error {
-	ints := []struct {
-		name      string
-		value     int
-		low, high int
-	}{
+	ints := []intRange{
 		{"ccl_steps", c.CCLSteps, 0, 1e6},
 		{"amt_steps", c.AMTSteps, 1, 1e6},
 		{"cloud_steps", c.CloudSteps, 1, 1e6},
 		{"batch", c.Batch, 2, 4096},
 		{"soft_k", c.SoftK, 1, 1024},
 		{"max_tokens", c.MaxTokens, 2, 4096},
-		{"spec.width", c.Spec.Width, 1, 4096},
-		{"spec.projection", c.Spec.Projection, 1, 1 << 14},
-		{"spec.fused", c.Spec.Fused, 1, 1 << 14},
-		{"spec.prompt", c.Spec.Prompt, 1, 1024},
-		{"spec.rank", c.Spec.Rank, 1, 1024},
 	}
-	for _, f := range ints {
-		if f.value < f.low || f.value > f.high {
-			return fmt.Errorf("method: %s is %d; it must be %d to %d", f.name, f.value, f.low, f.high)
-		}
-	}
-	floats := []struct {
-		name      string
-		value     float64
-		low, high float64
-	}{
+	floats := []floatRange{
 		{"lr", c.LR, math.SmallestNonzeroFloat64, 1},
 		{"decay", c.Decay, 0, 1},
 		{"clip", c.Clip, 0, 1e6},
@@ -89,17 +72,57 @@ func (c Config) Validate() error {
 		{"guide", c.Guide, 0, 1e3},
 		{"kd", c.KD, 0, 1e3},
 		{"proxy_weight", c.ProxyWeight, 0, 1e3},
+	}
+	if err := checkRanges(ints, floats); err != nil {
+		return err
+	}
+	if err := c.validateSpec(); err != nil {
+		return err
+	}
+	if c.Contrast != "similarity" && c.Contrast != "gram" {
+		return fmt.Errorf(`method: contrast is %q; it must be "similarity" or "gram"`, c.Contrast)
+	}
+	return c.validateFamilies()
+}
+
+// validateSpec is Validate's part about the structure of one family.
+func (c Config) validateSpec() error {
+	return checkRanges([]intRange{
+		{"spec.width", c.Spec.Width, 1, 1 << 10},
+		{"spec.projection", c.Spec.Projection, 1, 1 << 14},
+		{"spec.fused", c.Spec.Fused, 1, 1 << 14},
+		{"spec.prompt", c.Spec.Prompt, 1, 1 << 10},
+		{"spec.rank", c.Spec.Rank, 1, 1 << 10},
+	}, []floatRange{
 		{"spec.alpha", c.Spec.Alpha, math.SmallestNonzeroFloat64, 1e4},
 		{"spec.dropout", c.Spec.Dropout, 0, 0.9},
 		{"spec.lora_dropout", c.Spec.LoRADrop, 0, 0.9},
+	})
+}
+
+// intRange and floatRange are a field with the range it must be in.
+type intRange struct {
+	name      string
+	value     int
+	low, high int
+}
+
+type floatRange struct {
+	name      string
+	value     float64
+	low, high float64
+}
+
+func checkRanges(ints []intRange, floats []floatRange) error {
+	for _, f := range ints {
+		if f.value < f.low || f.value > f.high {
+			return fmt.Errorf("method: %s is %d; it must be %d to %d", f.name, f.value, f.low, f.high)
+		}
 	}
 	for _, f := range floats {
 		if !(f.value >= f.low && f.value <= f.high) {
 			return fmt.Errorf("method: %s is %v; it must be %.3g to %.3g", f.name, f.value, f.low, f.high)
 		}
-	}
-	if c.Contrast != "similarity" && c.Contrast != "gram" {
-		return fmt.Errorf(`method: contrast is %q; it must be "similarity" or "gram"`, c.Contrast)
 	}
 	return nil
 }

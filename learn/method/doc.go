@@ -6,6 +6,8 @@
 // rows restricted to its own modalities and without targets, and private rows with targets.
 //
 //	config.go      hyper-parameters and the share policy
+//	families.go    the structures of several families in one federation
+//	bases.go       the base models of a federation
 //	exchange.go    Delta and Aggregate, what the two tiers exchange
 //	edge.go        Edge: CCL on public rows, then AMT on private rows; yields a Delta, absorbs an Aggregate
 //	cloud.go       Cloud: MMA over the deltas, then SE-CCL between the aggregated small model (the proxy) and the large one
