@@ -3,6 +3,7 @@ package method
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/mlecs/mlecs/learn/model"
 )
@@ -28,8 +29,17 @@ type Config struct {
 	Transfer    bool       `json:"transfer"`         // the large model takes over aggregated components of equal signature (its encoders)
 	MaxTokens   int        `json:"max_tokens"`       // of an answer, end-of-text included
 	Seed        uint64     `json:"seed"`             // federation seed; nodes derive theirs from it and their stream name
-	Families    []Family   `json:"families"`         // structures of the families beyond the first, whose structure is Spec; empty: one family
+	// PublicLabels says who sees the targets of public rows: "cloud", the super-peers alone (also if empty), or "edges", edges too.
+	PublicLabels string   `json:"public_labels"`
+	Mu           float64  `json:"mu"`       // weight of fedprox's proximal term
+	Families     []Family `json:"families"` // structures of the families beyond the first, whose structure is Spec; empty: one family
 }
+
+// Values of Config.PublicLabels.
+const (
+	LabelsCloud = "cloud"
+	LabelsEdges = "edges"
+)
 
 // Default is the setting S3 of the design, sized so that a round takes seconds on two cores.
 func Default() Config {
@@ -44,6 +54,7 @@ func Default() Config {
 		Contrast: "similarity", Tau: 0.07, Lambda: 2,
 		SoftWeight: 1, SoftK: 8, KD: 2,
 		ProxyWeight: 1, Transfer: true,
+		PublicLabels: LabelsCloud, Mu: 0.01,
 		MaxTokens: 16, Seed: 1,
 	}
 }
@@ -72,6 +83,7 @@ func (c Config) Validate() error {
 		{"guide", c.Guide, 0, 1e3},
 		{"kd", c.KD, 0, 1e3},
 		{"proxy_weight", c.ProxyWeight, 0, 1e3},
+		{"mu", c.Mu, 0, 1e3},
 	}
 	if err := checkRanges(ints, floats); err != nil {
 		return err
@@ -81,6 +93,9 @@ func (c Config) Validate() error {
 	}
 	if c.Contrast != "similarity" && c.Contrast != "gram" {
 		return fmt.Errorf(`method: contrast is %q; it must be "similarity" or "gram"`, c.Contrast)
+	}
+	if !slices.Contains([]string{"", LabelsCloud, LabelsEdges}, c.PublicLabels) {
+		return fmt.Errorf("method: public_labels is %q; it must be %q or %q", c.PublicLabels, LabelsCloud, LabelsEdges)
 	}
 	return c.validateFamilies()
 }

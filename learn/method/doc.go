@@ -21,6 +21,10 @@
 //	state.go       what a restart needs, as a tar of safetensors files
 //	scores.go      answers, Rouge-LSum, exact match, and the best constant answer
 //	simulate.go    rounds over edges and one cloud in memory
+//	federation.go  World and Federation: every method of the comparison by its name (Methods, Start)
+//	together.go    ML-ECS as a Federation
+//	worker.go      what the other methods are made of; alone.go, averaging.go, ceiling.go: those methods
+//	traffic.go     bytes that edges send and receive
 //
 // Everything random derives from the federation's seed and from names (stream, stage, round, step), never from what ran before: a node
 // that restarts continues with the same bits, methods that are compared see the same batches, and components that are averaged start

@@ -20,8 +20,8 @@ type Edge struct {
 	taught  []row    // the public rows that lessons speak of
 }
 
-// NewEdge makes an edge with its own modalities. Private rows have targets; public rows must have none: what an edge knows of them comes
-// from the super-peers' supervision. share names the kinds of components that leave the node and that aggregates may replace. stream
+// NewEdge makes an edge with its own modalities. Private rows have targets. Public rows must have them if the federation's PublicLabels is
+// LabelsEdges, and none otherwise: then all that an edge knows of them comes from the super-peers' supervision. share names the kinds of components that leave the node and that aggregates may replace. stream
 // names the node for seeding.
 func NewEdge(cfg Config, base *model.Base, modalities []model.Modality, private, public []Example, share []string, stream string) (*Edge, error) {
 	if err := checkShare(share); err != nil {
@@ -41,13 +41,18 @@ func NewEdge(cfg Config, base *model.Base, modalities []model.Modality, private,
 	if len(e.private) == 0 {
 		return nil, fmt.Errorf("edge %s has no private rows to learn from", stream)
 	}
-	for _, ex := range public {
-		if ex.Target != "" {
-			return nil, fmt.Errorf("public row %q has a target; edges get public rows without", ex.ID)
-		}
-	}
 	if e.public, err = prepare(cfg, base, l.modalities, public); err != nil {
 		return nil, fmt.Errorf("public rows of %s: %w", stream, err)
+	}
+	if cfg.PublicLabels == LabelsEdges {
+		if err := needTargets(e.public); err != nil {
+			return nil, fmt.Errorf("public rows of %s: %w; this federation's edges see the targets of public rows", stream, err)
+		}
+	}
+	for i, r := range e.public {
+		if cfg.PublicLabels != LabelsEdges && r.target != nil {
+			return nil, fmt.Errorf("public row %q has a target; edges get public rows without", public[i].ID)
+		}
 	}
 	if err := needUniqueIDs(e.public); err != nil {
 		return nil, fmt.Errorf("public rows of %s: %w", stream, err)
@@ -112,8 +117,11 @@ func (e *Edge) supervise(s *Supervision) {
 func (e *Edge) Round(ctx context.Context, round uint64, p Progress) (*Delta, error) {
 	ccl := e.cfg.objective()
 	ccl.Soft, ccl.Contrast = e.cfg.SoftWeight, e.cfg.Lambda
+	if e.cfg.PublicLabels == LabelsEdges {
+		ccl.LM = 1
+	}
 	public, err := e.train(ctx, stage{
-		name: "ccl", round: round, steps: e.cfg.CCLSteps, rows: e.taught, batch: e.anchored, goal: ccl,
+		name: publicStage, round: round, steps: e.cfg.CCLSteps, rows: e.taught, batch: e.anchored, goal: ccl,
 		shown: show(p, "ccl", 0, e.cfg.CCLSteps),
 	})
 	if err != nil {
@@ -152,8 +160,13 @@ func (e *Edge) Adapt(ctx context.Context, round uint64, p Progress) error {
 	return err
 }
 
-// anchored is a batch of public rows with the super-peer's representations and answers.
+// anchored is a batch of public rows with the super-peer's representations and answers, and with targets if the edge sees them.
 func (e *Edge) anchored(rows []row) model.Batch {
+	if e.cfg.PublicLabels == LabelsEdges {
+		b := labelled(e.modalities, rows)
+		b.Anchor, b.Soft = e.lessons.anchors(rows), e.lessons.soft(rows)
+		return b
+	}
 	b := inputs(e.modalities, rows)
 	b.Anchor, b.Soft, b.Labels = e.lessons.anchors(rows), e.lessons.soft(rows), e.lessons.labels(rows)
 	return b

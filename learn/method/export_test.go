@@ -13,3 +13,13 @@ func (l *learner) Components() map[string]adapter.Component {
 
 // Proxy are the components of the cloud's small model.
 func (c *Cloud) Proxy() map[string]adapter.Component { return c.proxy.Components() }
+
+// ComponentsOf are those of the model that e scores.
+func ComponentsOf(e Evaluator) map[string]adapter.Component {
+	if c, ok := e.(*Cloud); ok {
+		return c.large.Components()
+	}
+	return e.(interface {
+		Components() map[string]adapter.Component
+	}).Components()
+}

@@ -11,6 +11,7 @@ import (
 
 // Stages of training on a node's own labelled rows are named alike in every method, so that methods that are compared see equal batches.
 const (
+	publicStage   = "ccl"
 	labelledStage = "amt"
 	adaptStage    = "adapt"
 )

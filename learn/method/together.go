@@ -1,0 +1,104 @@
+package method
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/mlecs/mlecs/learn/adapter"
+)
+
+// together is ML-ECS: a Cloud and its Edges, by the very steps that the daemon takes over a network.
+type together struct {
+	cloud *Cloud
+	edges []*Edge
+	adapt int // steps of Finish
+}
+
+// togetherMethods are ML-ECS as the daemon runs it.
+func togetherMethods() []starter {
+	return []starter{{"mlecs", func(w World) (Federation, error) { return newTogether(w) }}}
+}
+
+func newTogether(w World) (*together, error) {
+	cloud, err := NewCloud(w.Config, w.Large, w.Small[0], w.Modalities, w.Public, w.Share, w.Stream)
+	if err != nil {
+		return nil, err
+	}
+	t := &together{cloud: cloud}
+	public := w.publicFor()
+	for _, n := range w.Nodes {
+		e, err := NewEdge(w.Config.Of(n.Family), w.Small[n.Family], n.Modalities, n.Private, public, w.Share, n.Stream)
+		if err != nil {
+			return nil, err
+		}
+		t.edges = append(t.edges, e)
+	}
+	return t, nil
+}
+
+// Round lets the edges learn, the cloud aggregate their deltas in the order of edges, and the edges absorb the result.
+func (t *together) Round(ctx context.Context, round uint64, p Progress) (Traffic, error) {
+	wire := newTally(len(t.edges))
+	var inputs []Input
+	if round > 0 {
+		for i, e := range t.edges {
+			d, err := e.Round(ctx, round, p)
+			if err != nil {
+				return Traffic{}, fmt.Errorf("edge %d: %w", i, err)
+			}
+			if err := wire.sent(d.Components); err != nil {
+				return Traffic{}, err
+			}
+			inputs = append(inputs, Input{ID: fmt.Sprintf("edge-%d/round-%d", i, round), Delta: *d})
+		}
+	}
+	a, err := t.cloud.Round(ctx, round, inputs, p)
+	if err != nil {
+		return Traffic{}, fmt.Errorf("cloud: %w", err)
+	}
+	lessons, err := supervisionSize(a.Supervision)
+	if err != nil {
+		return Traffic{}, err
+	}
+	for i, e := range t.edges {
+		if err := e.Absorb(a); err != nil {
+			return Traffic{}, fmt.Errorf("edge %d: %w", i, err)
+		}
+		if err := wire.received(e.fitting(a)); err != nil {
+			return Traffic{}, err
+		}
+		wire.down["supervision"] += lessons
+	}
+	return wire.mean(), nil
+}
+
+// Finish adapts every edge to the last aggregate.
+func (t *together) Finish(ctx context.Context, last uint64, p Progress) error {
+	for i, e := range t.edges {
+		if err := e.Adapt(ctx, last, p); err != nil {
+			return fmt.Errorf("edge %d: %w", i, err)
+		}
+	}
+	return nil
+}
+
+// Edge is the model of node i.
+func (t *together) Edge(i int) Evaluator { return t.edges[i] }
+
+// Server is the large model.
+func (t *together) Server() Evaluator { return t.cloud }
+
+// fitting are the components of a that e takes over.
+func (e *Edge) fitting(a *Aggregate) []adapter.Component {
+	own := map[string]string{}
+	for _, c := range e.shared(e.share) {
+		own[c.Name] = c.Signature
+	}
+	var out []adapter.Component
+	for _, c := range a.Components {
+		if own[c.Component.Name] == c.Component.Signature {
+			out = append(out, c.Component)
+		}
+	}
+	return out
+}
