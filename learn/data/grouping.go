@@ -119,23 +119,34 @@ func (b *balance) improve() {
 	}
 }
 
+// apart is every domain by itself.
+func apart(domains []cell) [][]cell {
+	edges := make([][]cell, len(domains))
+	for i := range domains {
+		edges[i] = domains[i : i+1]
+	}
+	return edges
+}
+
 // divide splits domains between more edges than there are domains. Every domain has one edge, and the next one goes
-// where most rows come on an edge, as long as every edge can have a unit with training rows of its own.
-func (p *partitioner) divide(domains []cell, edges int) ([][]cell, error) {
+// where most rows come on an edge, as long as every edge has at least so many training rows.
+func (p *partitioner) divide(domains []cell, edges, least int) ([][]cell, error) {
+	total := count(domains, trainRows)
+	domains = merge(domains, least)
 	parts := make([]int, len(domains))
 	for i := range parts {
 		parts[i] = 1
 	}
-	room := func(i int) bool { return parts[i] < len(withTraining(domains[i].units)) }
 	for n := len(domains); n < edges; n++ {
 		next := -1
 		for i, c := range domains {
-			if room(i) && (next < 0 || c.count(trainRows)*parts[next] > domains[next].count(trainRows)*parts[i]) {
+			rows := c.count(trainRows)
+			if rows >= least*(parts[i]+1) && (next < 0 || rows*parts[next] > domains[next].count(trainRows)*parts[i]) {
 				next = i
 			}
 		}
 		if next < 0 {
-			return nil, fmt.Errorf("the training rows have only %d sequences to divide", n)
+			return nil, fmt.Errorf("the %d training rows that are left make %d edges of %d rows at least; use fewer edges, fewer public rows or more data", total, n, least)
 		}
 		parts[next]++
 	}
@@ -146,34 +157,41 @@ func (p *partitioner) divide(domains []cell, edges int) ([][]cell, error) {
 	return out, nil
 }
 
-// deal splits one domain's units into parts with about equally many training rows, and test rows likewise.
+// merge joins domains with fewer training rows than least, or without test rows, to the one with the fewest of the others.
+func merge(domains []cell, least int) []cell {
+	domains = slices.Clone(domains)
+	slices.SortStableFunc(domains, func(a, b cell) int { return cmp.Compare(a.count(trainRows), b.count(trainRows)) })
+	small := func(c cell) bool { return c.count(trainRows) < least || c.count(testRows) == 0 }
+	for len(domains) > 1 {
+		i := slices.IndexFunc(domains, small)
+		if i < 0 {
+			break
+		}
+		to := 0
+		if i == 0 {
+			to = 1
+		}
+		joined := cell{domain: domains[i].domain + "+" + domains[to].domain, units: unitsOf([]cell{domains[i], domains[to]})}
+		domains[to] = joined
+		domains = slices.Delete(domains, i, i+1)
+	}
+	slices.SortFunc(domains, func(a, b cell) int { return cmp.Compare(a.domain, b.domain) })
+	return domains
+}
+
+// deal splits one domain's training rows into equal parts, which share its test rows. Units are cut only where two parts
+// meet.
 func (p *partitioner) deal(c cell, parts int) [][]cell {
 	units := slices.Clone(c.units)
 	p.rng.Shuffle(len(units), func(i, j int) { units[i], units[j] = units[j], units[i] })
-	// Largest first, and units with training rows before those without, so that every part has one.
-	slices.SortStableFunc(units, func(a, b *unit) int {
-		return cmp.Or(cmp.Compare(len(b.train), len(a.train)), cmp.Compare(len(b.test), len(a.test)))
-	})
-	out := make([]cell, parts)
-	for i := range out {
-		out[i].domain = c.domain
-	}
+	var all unit
 	for _, u := range units {
-		of := testRows
-		if len(u.train) > 0 {
-			of = trainRows
-		}
-		least := 0
-		for i := range out {
-			if out[i].count(of) < out[least].count(of) {
-				least = i
-			}
-		}
-		out[least].units = append(out[least].units, u)
+		all.train, all.test = append(all.train, u.train...), append(all.test, u.test...)
 	}
 	edges := make([][]cell, parts)
 	for i := range edges {
-		edges[i] = []cell{out[i]}
+		from, to := i*len(all.train)/parts, (i+1)*len(all.train)/parts
+		edges[i] = []cell{{domain: c.domain, units: []*unit{{train: all.train[from:to], test: all.test}}}}
 	}
 	return edges
 }

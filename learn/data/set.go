@@ -49,10 +49,9 @@ func (r Row) Has(modality string) bool {
 	return r.Files[modality] != ""
 }
 
-// Sequence names the recording that the row is a part of, or is "". Rows of one sequence overlap or follow each other
-// and must not be divided between training and test.
-func (r Row) Sequence() string {
-	switch v := r.Fields["sequence"].(type) {
+// Field is a further field's value as text, "" where the row has none.
+func (r Row) Field(name string) string {
+	switch v := r.Fields[name].(type) {
 	case nil:
 		return ""
 	case string:
@@ -61,6 +60,10 @@ func (r Row) Sequence() string {
 		return fmt.Sprint(v)
 	}
 }
+
+// Sequence names the recording that the row is a part of, or is "". Rows of one sequence overlap or follow each other
+// and must not be divided between training and test.
+func (r Row) Sequence() string { return r.Field("sequence") }
 
 // Set is an opened folder. It is read-only and safe for concurrent use.
 type Set struct {

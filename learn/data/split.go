@@ -6,20 +6,18 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"sort"
 	"strings"
 )
-
-// Shares of rows that Split holds out as test rows where there are none.
-const testShare = 0.2
 
 // soleDomain stands for the domain of rows that name none.
 const soleDomain = "all"
 
-// Partition is how a testnet or an experiment divides a data set. No row is in two of Public, the edges' Train and Test;
-// rows with split "validation" are in none.
+// Partition is how a testnet or an experiment divides a data set. No row is in two of Public, Test and the edges' Train.
+// Rows with split "validation" are in none, unless PartitionOptions.Validate asks for them.
 type Partition struct {
 	Public []Row // held out for the super-peers, from the training rows
-	Test   []Row // the super-peers' test rows: the edges' test rows together
+	Test   []Row // the super-peers' test rows: those of all edges, each once
 	Edges  []Share
 }
 
@@ -33,15 +31,49 @@ type Share struct {
 // PartitionOptions of Split.
 type PartitionOptions struct {
 	Edges          int
-	PublicFraction float64  // of the training rows, from 0 to below 1
+	PublicFraction float64  // of the training rows, from 0 to below 1; without effect if PublicRows is given
+	PublicRows     int      // so many training rows, spread over the domains
+	RowsPerEdge    int      // at most so many training rows for an edge, drawn at random, and at least minEdgeRows; 0: all
+	ModalityRate   float64  // chance of an edge to have a modality; 0: see chooseModalities
 	Modalities     []string // that edges may have; nil: all of the set
+	GroupBy        string   // field whose rows are not divided when test or validation rows are held out; "": sequence
+	Validate       bool     // score on validation rows, and leave the test rows out of everything
 	Seed           uint64
 }
 
-// unit is what is never divided between edges or between training and test, if that can be helped: the rows of one
-// sequence, or one row without. Rows are named by their index in the set.
+// minEdgeRows is the least number of training rows of an edge where RowsPerEdge asks for edges of a size.
+const minEdgeRows = 4
+
+// Check names the first option that no data set can fulfil.
+func (opt PartitionOptions) Check() error {
+	switch {
+	case opt.Edges < 1:
+		return fmt.Errorf("%d edges; at least one is needed", opt.Edges)
+	case !(opt.PublicFraction >= 0 && opt.PublicFraction < 1):
+		return fmt.Errorf("public fraction %g is not from 0 to below 1", opt.PublicFraction)
+	case opt.PublicRows < 0:
+		return fmt.Errorf("%d public rows", opt.PublicRows)
+	case opt.RowsPerEdge < 0 || opt.RowsPerEdge > 0 && opt.RowsPerEdge < minEdgeRows:
+		return fmt.Errorf("%d rows an edge; at least %d are needed (0: all)", opt.RowsPerEdge, minEdgeRows)
+	case !(opt.ModalityRate >= 0 && opt.ModalityRate <= 1):
+		return fmt.Errorf("modality rate %g is not from 0 to 1", opt.ModalityRate)
+	}
+	return nil
+}
+
+// leastRows is the number of training rows without which there is no edge.
+func (opt PartitionOptions) leastRows() int {
+	if opt.RowsPerEdge > 0 {
+		return minEdgeRows
+	}
+	return 1
+}
+
+// unit is what belongs together: the rows of one sequence, or one row without. Rows are named by their index in the set.
 type unit struct {
-	train, test []int
+	train, validation, test []int
+
+	reserved bool // its training rows become test rows if the edge has no others
 }
 
 // cell is the units of one domain at one edge.
@@ -52,19 +84,20 @@ type cell struct {
 
 // Split divides the set by domain; rows without one are the domain "all".
 //
-// With no more edges than domains an edge gets whole domains, grouped so that training and test rows are spread evenly;
-// with more, domains are divided in turn, by the field "sequence" where rows have it and else row by row. An edge without
-// test rows, and a set without any, gets a fifth of its training rows as test rows, whole sequences where there are two.
-// Public rows are taken from every edge's domains alike, whole sequences where three or more can be chosen from.
+// With no more edges than domains an edge gets whole domains, grouped so that training and test rows are spread evenly.
+// With more, the training rows of a domain are divided between its edges, neighbours together, and every one of them has
+// all of the domain's test rows. Test rows are those with split "test"; edges without, and sets without, have a fifth of
+// the training rows, whole groups where there are two. Which these are depends on the set alone, so that what is chosen
+// on validation rows with one seed has seen no test row of another.
+//
+// Public rows are taken from every domain alike: with PublicFraction whole groups where three or more can be chosen
+// from, with PublicRows row by row.
 //
 // An edge's modalities are drawn from those that its rows have; see chooseModalities. Equal options give an equal
 // partition.
 func (s *Set) Split(opt PartitionOptions) (*Partition, error) {
-	if opt.Edges < 1 {
-		return nil, fmt.Errorf("splitting data set %s: %d edges; at least one is needed", s.Name, opt.Edges)
-	}
-	if !(opt.PublicFraction >= 0 && opt.PublicFraction < 1) {
-		return nil, fmt.Errorf("splitting data set %s: public fraction %g is not from 0 to below 1", s.Name, opt.PublicFraction)
+	if err := opt.Check(); err != nil {
+		return nil, fmt.Errorf("splitting data set %s: %w", s.Name, err)
 	}
 	names := opt.Modalities
 	if names == nil {
@@ -75,45 +108,62 @@ func (s *Set) Split(opt PartitionOptions) (*Partition, error) {
 			return nil, fmt.Errorf("splitting data set %s: no row has modality %q; it has %s", s.Name, name, strings.Join(s.Modalities(), ", "))
 		}
 	}
-	p := &partitioner{set: s, names: names, rng: rand.New(rand.NewPCG(opt.Seed, 0x5b117))}
-	partition, err := p.run(opt)
+	if opt.GroupBy != "" && !slices.ContainsFunc(s.Rows, func(r Row) bool { return r.Field(opt.GroupBy) != "" }) {
+		return nil, fmt.Errorf("splitting data set %s: no row has the field %q to group by; there are %s", s.Name, opt.GroupBy, strings.Join(s.fields(), ", "))
+	}
+	try := func(edges int) (*Partition, error) {
+		opt := opt
+		opt.Edges = edges
+		p := &partitioner{set: s, names: names, groupBy: cmp.Or(opt.GroupBy, "sequence"), rng: rand.New(rand.NewPCG(opt.Seed, 0x5b117))}
+		return p.run(opt)
+	}
+	partition, err := try(opt.Edges)
 	if err != nil {
+		// More edges hardly ever work where fewer do not.
+		possible := sort.Search(opt.Edges-1, func(i int) bool {
+			_, err := try(i + 1)
+			return err != nil
+		})
+		if possible > 0 {
+			err = fmt.Errorf("%w (%d edges are possible)", err, possible)
+		}
 		return nil, fmt.Errorf("splitting data set %s between %d edges: %w", s.Name, opt.Edges, err)
 	}
 	return partition, nil
 }
 
 type partitioner struct {
-	set   *Set
-	names []string
-	rng   *rand.Rand
+	set     *Set
+	names   []string
+	groupBy string
+	rng     *rand.Rand
 }
 
 func (p *partitioner) run(opt PartitionOptions) (*Partition, error) {
-	domains := p.domains()
+	domains := p.domains(opt.Validate)
 	if len(domains) == 0 {
 		return nil, errors.New("there are no training or test rows")
 	}
-	if !slices.ContainsFunc(domains, func(c cell) bool { return c.count(testRows) > 0 }) {
-		for _, domain := range domains {
-			p.holdOut(domain.units)
-		}
-	}
+	whole := opt.Edges <= len(domains) // every edge has whole domains
 	var edges [][]cell
-	var err error
-	if opt.Edges <= len(domains) {
+	if whole {
 		edges = p.group(domains, opt.Edges)
-	} else if edges, err = p.divide(domains, opt.Edges); err != nil {
-		return nil, err
+	} else {
+		edges = apart(domains)
 	}
 	for _, cells := range edges {
 		if count(cells, testRows) == 0 {
-			p.holdOut(unitsOf(cells))
+			release(unitsOf(cells))
 		}
 	}
-	public := p.takePublic(edges, opt.PublicFraction)
-	if opt.PublicFraction > 0 && len(public) == 0 {
-		return nil, fmt.Errorf("too few training rows to set %g of them aside as public rows", opt.PublicFraction)
+	public, err := p.public(domains, edges, opt)
+	if err != nil {
+		return nil, err
+	}
+	if !whole {
+		if edges, err = p.divide(domains, opt.Edges, opt.leastRows()); err != nil {
+			return nil, err
+		}
 	}
 	shares := make([]Share, len(edges))
 	for i, cells := range edges {
@@ -123,16 +173,37 @@ func (p *partitioner) run(opt PartitionOptions) (*Partition, error) {
 				i+1, shares[i].Domain, len(shares[i].Train), len(shares[i].Test))
 		}
 	}
-	if err := p.chooseModalities(shares); err != nil {
+	if err := p.chooseModalities(shares, opt.ModalityRate); err != nil {
 		return nil, err
 	}
-	var test []int
-	for _, cells := range edges {
-		for _, u := range unitsOf(cells) {
-			test = append(test, u.test...)
+	if opt.RowsPerEdge > 0 {
+		for i := range shares {
+			if n := len(shares[i].Train); n < minEdgeRows {
+				return nil, fmt.Errorf("edge %d (%s) would have %d training rows, fewer than %d; use fewer edges, fewer public rows or more data",
+					i+1, shares[i].Domain, n, minEdgeRows)
+			}
+			shares[i].Train = p.sample(shares[i].Train, opt.RowsPerEdge)
 		}
 	}
+	var test []int
+	for _, u := range unitsOf(domains) {
+		test = append(test, u.test...)
+	}
 	return &Partition{Public: p.rows(public), Test: p.rows(test), Edges: shares}, nil
+}
+
+// sample draws at most n rows and keeps their order.
+func (p *partitioner) sample(rows []Row, n int) []Row {
+	if len(rows) <= n {
+		return rows
+	}
+	drawn := p.rng.Perm(len(rows))[:n]
+	slices.Sort(drawn)
+	sample := make([]Row, n)
+	for i, at := range drawn {
+		sample[i] = rows[at]
+	}
+	return sample
 }
 
 // rows are the set's rows in its own order.
@@ -161,12 +232,13 @@ func (p *partitioner) share(cells []cell) Share {
 	return share
 }
 
-// domains makes the units of every domain, domains by name and units by first appearance.
-func (p *partitioner) domains() []cell {
+// domains makes the units of every domain, domains by name and units by first appearance. To validate, the units' test
+// rows are validation rows.
+func (p *partitioner) domains(validate bool) []cell {
 	byName := make(map[string]*cell)
-	bySequence := make(map[[2]string]*unit)
+	byGroup := make(map[[2]string]*unit)
 	for i, row := range p.set.Rows {
-		if row.Split == "validation" {
+		if row.Split == "validation" && !validate {
 			continue
 		}
 		domain := cmp.Or(row.Domain, soleDomain)
@@ -175,16 +247,19 @@ func (p *partitioner) domains() []cell {
 			c = &cell{domain: domain}
 			byName[domain] = c
 		}
-		key := [2]string{domain, row.Sequence()}
-		u := bySequence[key]
+		key := [2]string{domain, row.Field(p.groupBy)}
+		u := byGroup[key]
 		if u == nil || key[1] == "" {
 			u = &unit{}
-			bySequence[key] = u
+			byGroup[key] = u
 			c.units = append(c.units, u)
 		}
-		if row.Split == "test" {
+		switch row.Split {
+		case "test":
 			u.test = append(u.test, i)
-		} else {
+		case "validation":
+			u.validation = append(u.validation, i)
+		default:
 			u.train = append(u.train, i)
 		}
 	}
@@ -193,7 +268,11 @@ func (p *partitioner) domains() []cell {
 		domains = append(domains, *c)
 	}
 	slices.SortFunc(domains, func(a, b cell) int { return strings.Compare(a.domain, b.domain) })
-	return domains
+	holdOut(domains, rand.New(rand.NewPCG(0, 0x7e57)))
+	if validate {
+		p.validate(domains)
+	}
+	return slices.DeleteFunc(domains, func(c cell) bool { return c.count(trainRows)+c.count(testRows) == 0 })
 }
 
 func trainRows(u *unit) int { return len(u.train) }
@@ -232,114 +311,4 @@ func withTraining(units []*unit) []*unit {
 		}
 	}
 	return with
-}
-
-// holdOut turns about a fifth of the units' training rows into test rows: whole units, or the end of the only one.
-func (p *partitioner) holdOut(units []*unit) {
-	units = withTraining(units)
-	total := 0
-	for _, u := range units {
-		total += len(u.train)
-	}
-	switch {
-	case total < 2:
-		return
-	case len(units) == 1:
-		u := units[0]
-		at := min(total-int(testShare*float64(total)+0.5), total-1)
-		u.train, u.test = u.train[:at:at], append(u.test, u.train[at:]...)
-	default:
-		for _, u := range p.pick(units, testShare*float64(total)) {
-			u.train, u.test = nil, append(u.test, u.train...)
-		}
-	}
-}
-
-// pick draws units whose training rows come close to target, at least one and never all of them. It wants two or more.
-func (p *partitioner) pick(units []*unit, target float64) []*unit {
-	shuffled := slices.Clone(units)
-	p.rng.Shuffle(len(shuffled), func(i, j int) { shuffled[i], shuffled[j] = shuffled[j], shuffled[i] })
-	var picked []*unit
-	sum := 0.0
-	for _, u := range shuffled {
-		n := float64(len(u.train))
-		if abs(sum+n-target) < abs(sum-target) && len(picked) < len(units)-1 {
-			picked = append(picked, u)
-			sum += n
-		}
-	}
-	if len(picked) == 0 {
-		picked = append(picked, slices.MinFunc(shuffled, func(a, b *unit) int { return cmp.Compare(len(a.train), len(b.train)) }))
-	}
-	return picked
-}
-
-func abs(x float64) float64 { return max(x, -x) }
-
-// minChoice is the number of units in a cell from which on public rows are whole units.
-const minChoice = 3
-
-// takePublic removes about the fraction of every cell's training rows and yields them. What one cell cannot give exactly
-// the next ones make up for.
-func (p *partitioner) takePublic(edges [][]cell, fraction float64) []int {
-	if fraction == 0 {
-		return nil
-	}
-	var public []int
-	owed := 0.0
-	for _, cells := range edges {
-		for _, c := range cells {
-			owed += fraction * float64(c.count(trainRows))
-			taken := p.takeFrom(c, owed)
-			owed -= float64(len(taken))
-			public = append(public, taken...)
-		}
-	}
-	return public
-}
-
-func (p *partitioner) takeFrom(c cell, target float64) []int {
-	units := withTraining(c.units)
-	if target < 0.5 || len(units) == 0 {
-		return nil
-	}
-	var taken []int
-	if len(units) >= minChoice {
-		for _, u := range p.pick(p.preferComplete(units, target), target) {
-			taken = append(taken, u.train...)
-			u.train = nil
-		}
-		return taken
-	}
-	var all []int
-	for _, u := range units {
-		all = append(all, u.train...)
-	}
-	p.rng.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
-	taken = all[:min(int(target+0.5), len(all)-1)]
-	for _, u := range units {
-		u.train = slices.DeleteFunc(slices.Clone(u.train), func(i int) bool { return slices.Contains(taken, i) })
-	}
-	return taken
-}
-
-// preferComplete is the units whose rows have all modalities, if they can make up the target: the super-peers teach every
-// modality from the public rows.
-func (p *partitioner) preferComplete(units []*unit, target float64) []*unit {
-	var complete []*unit
-	n := 0
-	for _, u := range units {
-		if !slices.ContainsFunc(u.train, func(i int) bool { return !p.hasAll(p.set.Rows[i]) }) {
-			complete = append(complete, u)
-			n += len(u.train)
-		}
-	}
-	if len(complete) >= 2 && float64(n) > target {
-		return complete
-	}
-	return units
-}
-
-func (p *partitioner) hasAll(row Row) bool {
-	return !slices.ContainsFunc(p.names, func(name string) bool { return !row.Has(name) })
 }

@@ -62,10 +62,13 @@ func partitionError(s *data.Set, opt data.PartitionOptions, p *data.Partition) e
 			if before, ok := place[row.ID]; ok {
 				return fmt.Errorf("row %s is in %s and %s", row.ID, before, part)
 			}
-			if row.Split == "validation" {
+			if row.Split == "validation" && !opt.Validate {
 				return fmt.Errorf("validation row %s is in %s", row.ID, part)
 			}
-			if row.Split == "test" && !strings.HasSuffix(part, "test") {
+			if row.Split == "validation" && part != "test" {
+				return fmt.Errorf("validation row %s is in %s", row.ID, part)
+			}
+			if row.Split == "test" && (opt.Validate || part != "test") {
 				return fmt.Errorf("test row %s is in %s", row.ID, part)
 			}
 			place[row.ID] = part
@@ -75,11 +78,13 @@ func partitionError(s *data.Set, opt data.PartitionOptions, p *data.Partition) e
 	if err := put(p.Public, "public"); err != nil {
 		return err
 	}
-	inTest := make(map[string]bool)
-	for _, row := range p.Test {
-		inTest[row.ID] = true
+	if opt.PublicRows > 0 && len(p.Public) != opt.PublicRows {
+		return fmt.Errorf("%d public rows, want %d", len(p.Public), opt.PublicRows)
 	}
-	domainOf, edgeOf := make(map[string]int), make(map[string]int)
+	if err := put(p.Test, "test"); err != nil {
+		return err
+	}
+	domainOf := make(map[string]int)
 	domains := make(map[string]bool)
 	for _, row := range s.Rows {
 		if row.Split != "validation" {
@@ -93,32 +98,25 @@ func partitionError(s *data.Set, opt data.PartitionOptions, p *data.Partition) e
 		if !slices.IsSorted(share.Modalities) {
 			return fmt.Errorf("edge %d's modalities %v are not in order", i, share.Modalities)
 		}
-		for _, part := range []struct {
-			name string
-			rows []data.Row
-		}{{"train", share.Train}, {"test", share.Test}} {
-			if err := put(part.rows, fmt.Sprintf("edge %d's %s", i, part.name)); err != nil {
-				return err
+		if n := len(share.Train); opt.RowsPerEdge > 0 && (n < 4 || n > opt.RowsPerEdge) {
+			return fmt.Errorf("edge %d has %d training rows, want 4 to %d", i, n, opt.RowsPerEdge)
+		}
+		if err := put(share.Train, fmt.Sprintf("edge %d's training rows", i)); err != nil {
+			return err
+		}
+		for _, row := range share.Test {
+			if place[row.ID] != "test" {
+				return fmt.Errorf("edge %d's test row %s is not the super-peers'", i, row.ID)
 			}
-			for _, row := range part.rows {
-				if !slices.ContainsFunc(share.Modalities, row.Has) {
-					return fmt.Errorf("row %s has none of edge %d's modalities %v", row.ID, i, share.Modalities)
-				}
-				if part.name == "test" && !inTest[row.ID] {
-					return fmt.Errorf("edge %d's test row %s is not the super-peers'", i, row.ID)
-				}
-				if other, ok := domainOf[row.Domain]; ok && other != i && opt.Edges <= len(domains) {
-					return fmt.Errorf("domain %q is on edges %d and %d", row.Domain, other, i)
-				}
-				domainOf[row.Domain] = i
-				if sequence := row.Sequence(); sequence != "" {
-					key := row.Domain + "/" + sequence
-					if other, ok := edgeOf[key]; ok && other != i {
-						return fmt.Errorf("sequence %q is on edges %d and %d", key, other, i)
-					}
-					edgeOf[key] = i
-				}
+		}
+		for _, row := range slices.Concat(share.Train, share.Test) {
+			if !slices.ContainsFunc(share.Modalities, row.Has) {
+				return fmt.Errorf("row %s has none of edge %d's modalities %v", row.ID, i, share.Modalities)
 			}
+			if other, ok := domainOf[row.Domain]; ok && other != i && opt.Edges <= len(domains) && !opt.Validate {
+				return fmt.Errorf("domain %q is on edges %d and %d", row.Domain, other, i)
+			}
+			domainOf[row.Domain] = i
 		}
 	}
 	return nil
@@ -152,6 +150,10 @@ func TestSplitKeepsItsPromises(t *testing.T) {
 		opt := data.PartitionOptions{
 			Edges:          rapid.IntRange(1, 8).Draw(t, "edges"),
 			PublicFraction: rapid.SampledFrom([]float64{0, 0.2, 0.5}).Draw(t, "public"),
+			PublicRows:     rapid.SampledFrom([]int{0, 0, 1, 7, 40}).Draw(t, "public rows"),
+			RowsPerEdge:    rapid.SampledFrom([]int{0, 0, 4, 10}).Draw(t, "rows per edge"),
+			ModalityRate:   rapid.SampledFrom([]float64{0, 0, 0.1, 0.5, 1}).Draw(t, "rate"),
+			Validate:       rapid.Bool().Draw(t, "validate"),
 			Seed:           rapid.Uint64().Draw(t, "seed"),
 		}
 		p, err := s.Split(opt)
@@ -168,7 +170,7 @@ func TestSplitKeepsItsPromises(t *testing.T) {
 		if err := partitionError(s, opt, p); err != nil {
 			t.Fatal(err)
 		}
-		if complete && opt.Edges > 1 && len(names) > 1 {
+		if complete && opt.Edges > 1 && len(names) > 1 && opt.ModalityRate == 0 {
 			if err := modalityError(p, names); err != nil {
 				t.Fatal(err)
 			}
@@ -255,7 +257,7 @@ func TestSplit(t *testing.T) {
 	t.Run("no split at all", func(t *testing.T) {
 		p := split(t, made(both, cohort{"", "", "", 100}), data.PartitionOptions{Edges: 2, PublicFraction: 0.25})
 		train, test := sizes(p)
-		if !slices.Equal(train, []int{30, 30}) || !slices.Equal(test, []int{10, 10}) || len(p.Public) != 20 || p.Edges[0].Domain != "all" {
+		if !slices.Equal(train, []int{30, 30}) || !slices.Equal(test, []int{20, 20}) || len(p.Public) != 20 || p.Edges[0].Domain != "all" {
 			t.Errorf("training rows %v, test rows %v, %d public; domain %q", train, test, len(p.Public), p.Edges[0].Domain)
 		}
 	})
@@ -334,7 +336,13 @@ func TestSplitErrors(t *testing.T) {
 		{"fraction", s, data.PartitionOptions{Edges: 1, PublicFraction: 1}, "public fraction 1"},
 		{"fraction NaN", s, data.PartitionOptions{Edges: 1, PublicFraction: math.NaN()}, "public fraction NaN"},
 		{"modality", s, data.PartitionOptions{Edges: 1, Modalities: []string{"smell"}}, `no row has modality "smell"; it has image`},
-		{"sequences are not divided", s, data.PartitionOptions{Edges: 3}, "only 2 sequences"},
+		{"more edges than rows", s, data.PartitionOptions{Edges: 11}, "the 10 training rows that are left make 10 edges of 1 rows at least; use fewer edges, fewer public rows or more data (10 edges are possible)"},
+		{"edges of a size", s, data.PartitionOptions{Edges: 3, RowsPerEdge: 20, PublicRows: 1}, "(2 edges are possible)"},
+		{"all public", s, data.PartitionOptions{Edges: 1, PublicRows: 10}, "10 public rows of 10 training rows"},
+		{"public rows", s, data.PartitionOptions{Edges: 1, PublicRows: -1}, "-1 public rows"},
+		{"rows an edge", s, data.PartitionOptions{Edges: 1, RowsPerEdge: 3}, "3 rows an edge; at least 4"},
+		{"rate", s, data.PartitionOptions{Edges: 1, ModalityRate: math.NaN()}, "modality rate NaN"},
+		{"group by", s, data.PartitionOptions{Edges: 1, GroupBy: "person"}, `no row has the field "person" to group by; there are sequence, target`},
 		{"nothing to learn from", made([]string{"image"}, cohort{"a", "", "test", 5}), data.PartitionOptions{Edges: 1}, "0 training and 5 test rows"},
 		{"a single row", made([]string{"image"}, cohort{"a", "", "", 1}), data.PartitionOptions{Edges: 1}, "1 training and 0 test rows"},
 		{"validation only", made([]string{"image"}, cohort{"a", "", "validation", 5}), data.PartitionOptions{Edges: 1}, "no training or test rows"},
@@ -357,7 +365,7 @@ func TestSplitRealData(t *testing.T) {
 	}{
 		{"urfall", 3, 80, 30, 144, 85},
 		{"urfall", 4, 60, 10, 144, 85},
-		{"urfall", 12, 10, 5, 144, 80},
+		{"urfall", 12, 10, 5, 144, 75},
 		{"av_digits", 3, 700, 100, 300, 540},
 		{"av_digits", 4, 350, 50, 300, 540},
 		{"av_digits", 12, 170, 25, 300, 540},

@@ -14,10 +14,12 @@ const keepRate = 0.6
 const draws = 500
 
 // chooseModalities draws a subset of the modalities for every edge from those that its training and test rows have, and
-// drops the rows that are left without any. One edge alone gets all of them. In order of weight the wishes are:
+// drops the rows that are left without any. With a rate every edge has each modality with this chance, and at least one;
+// what no edge has drawn is given to one. Without (0), one edge alone gets all of them, and several draw until as many
+// wishes as can be are fulfilled, in order of weight:
 // every modality is somewhere; two edges differ; some edge has more than one; the sizes differ; no modality is on one
 // edge only, since nothing could be averaged there; at most half of the edges have a single modality.
-func (p *partitioner) chooseModalities(shares []Share) error {
+func (p *partitioner) chooseModalities(shares []Share, rate float64) error {
 	available := make([][]string, len(shares))
 	var somewhere []string
 	for i, share := range shares {
@@ -35,10 +37,14 @@ func (p *partitioner) chooseModalities(shares []Share) error {
 		}
 	}
 	best := available
-	if len(shares) > 1 {
+	switch {
+	case rate > 0:
+		best = p.draw(available, rate)
+		p.complete(best, available, somewhere)
+	case len(shares) > 1:
 		most := -1
 		for range draws {
-			drawn := p.draw(available)
+			drawn := p.draw(available, keepRate)
 			score, perfect := wishes(drawn, somewhere)
 			if score > most {
 				best, most = drawn, score
@@ -59,11 +65,11 @@ func (p *partitioner) chooseModalities(shares []Share) error {
 	return nil
 }
 
-func (p *partitioner) draw(available [][]string) [][]string {
+func (p *partitioner) draw(available [][]string, rate float64) [][]string {
 	drawn := make([][]string, len(available))
 	for i, names := range available {
 		for _, name := range names {
-			if p.rng.Float64() < keepRate {
+			if p.rng.Float64() < rate {
 				drawn[i] = append(drawn[i], name)
 			}
 		}
@@ -72,6 +78,23 @@ func (p *partitioner) draw(available [][]string) [][]string {
 		}
 	}
 	return drawn
+}
+
+// complete gives each modality that no edge has drawn to one that may have it.
+func (p *partitioner) complete(drawn, available [][]string, names []string) {
+	for _, name := range names {
+		if slices.ContainsFunc(drawn, func(subset []string) bool { return slices.Contains(subset, name) }) {
+			continue
+		}
+		var able []int
+		for i := range available {
+			if slices.Contains(available[i], name) {
+				able = append(able, i)
+			}
+		}
+		i := able[p.rng.IntN(len(able))]
+		drawn[i] = append(drawn[i], name)
+	}
 }
 
 // wishes scores a draw, and tells whether it fulfils all that can be wished for.
