@@ -30,7 +30,7 @@ var forbidden = map[string][]string{
 	"learn/kernel": {"gorgonia.org/gorgonia", "gorgonia.org/tensor", module + "learn/"},
 	"learn/op":     {module + "learn/model", module + "learn/method", module + "learn/data"},
 	"learn/model":  {module + "learn/method", module + "learn/data"},
-	"learn/method": {module + "learn/data", "github.com/libp2p/", "net"},
+	"learn/method": {"github.com/libp2p/", "net"},
 	"learn/data":   {module + "learn/model", module + "learn/method", "gorgonia.org/"},
 	"storage":      {"github.com/libp2p/go-libp2p/p2p"},
 	"node/api":     {module + "learn", module + "p2p", module + "storage", module + "node"},

@@ -86,7 +86,7 @@ func (m *current) ask(ctx context.Context, set *data.Set, rows []data.Row, forei
 	if foreign {
 		decoders = 1
 	}
-	examples, _, err := loadExamples(ctx, set, rows, m.decode, decoders)
+	examples, err := set.Examples(ctx, rows, m.decode, decoders)
 	if err != nil {
 		if foreign && ctx.Err() == nil {
 			err = refusal{err}

@@ -2,9 +2,7 @@ package node
 
 import (
 	"bytes"
-	"cmp"
 	"context"
-	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,7 +10,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 
 	"github.com/mlecs/mlecs/learn/data"
 	"github.com/mlecs/mlecs/storage"
@@ -85,37 +82,21 @@ type anonymous struct{ index, targets []byte }
 
 // anonymise links the rows' files into dir under new names and writes metadata.jsonl there.
 func anonymise(ctx context.Context, set *data.Set, rows []data.Row, dir string, progress func(string, int64, int64)) (*anonymous, error) {
-	type keyed struct {
-		data.Row
-		key [sha256.Size]byte
+	public, err := set.Anonymous(ctx, rows, func(done, total int) { progress("reading the public rows", int64(done), int64(total)) })
+	if err != nil {
+		return nil, err
 	}
-	sorted := make([]keyed, len(rows))
-	for i, r := range rows {
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
-		key, err := contentKey(set, r)
-		if err != nil {
-			return nil, err
-		}
-		sorted[i] = keyed{r, key}
-		progress("reading the public rows", int64(i+1), int64(len(rows)))
-	}
-	slices.SortStableFunc(sorted, func(a, b keyed) int {
-		return cmp.Or(bytes.Compare(a.key[:], b.key[:]), cmp.Compare(a.ID, b.ID))
-	})
 	var index, targets bytes.Buffer
-	for i, r := range sorted {
-		id := fmt.Sprintf("p%06d", i+1)
-		line := map[string]string{"id": id}
+	for _, r := range public {
+		line := map[string]string{"id": r.ID}
 		if r.Text != "" {
 			line["text"] = r.Text
 		}
 		if r.Domain != "" {
 			line["domain"] = r.Domain
 		}
-		for _, m := range fileModalities(r.Row) {
-			name := m + "/" + id + filepath.Ext(r.Files[m])
+		for _, m := range r.FileModalities() {
+			name := m + "/" + r.ID + filepath.Ext(r.Files[m])
 			line[m+fileSuffix] = name
 			if err := linkFile(filepath.Join(set.Dir, filepath.FromSlash(r.Files[m])), filepath.Join(dir, filepath.FromSlash(name))); err != nil {
 				return nil, fmt.Errorf("row %s: %w", r.ID, err)
@@ -124,7 +105,7 @@ func anonymise(ctx context.Context, set *data.Set, rows []data.Row, dir string, 
 		if err := appendLine(&index, line); err != nil {
 			return nil, err
 		}
-		if err := appendLine(&targets, map[string]string{"id": id, "target": r.Target}); err != nil {
+		if err := appendLine(&targets, map[string]string{"id": r.ID, "target": r.Target}); err != nil {
 			return nil, err
 		}
 	}
@@ -132,35 +113,6 @@ func anonymise(ctx context.Context, set *data.Set, rows []data.Row, dir string, 
 		return nil, err
 	}
 	return &anonymous{index: index.Bytes(), targets: targets.Bytes()}, nil
-}
-
-// contentKey digests what a row shows to every member.
-func contentKey(set *data.Set, r data.Row) (key [sha256.Size]byte, err error) {
-	h := sha256.New()
-	for _, m := range fileModalities(r) {
-		f, err := os.Open(filepath.Join(set.Dir, filepath.FromSlash(r.Files[m])))
-		if err != nil {
-			return key, fmt.Errorf("row %s: %w", r.ID, err)
-		}
-		fmt.Fprintf(h, "%q", m)
-		_, err = io.Copy(h, f)
-		f.Close()
-		if err != nil {
-			return key, fmt.Errorf("row %s: read %s: %w", r.ID, f.Name(), err)
-		}
-	}
-	fmt.Fprintf(h, "%q%q", r.Domain, r.Text)
-	return [sha256.Size]byte(h.Sum(nil)), nil
-}
-
-// fileModalities are the modalities that r has a file of, in name order.
-func fileModalities(r data.Row) []string {
-	names := make([]string, 0, len(r.Files))
-	for m := range r.Files {
-		names = append(names, m)
-	}
-	slices.Sort(names)
-	return names
 }
 
 // appendLine appends v as one JSON line; maps are written in key order.

@@ -214,29 +214,6 @@ func TestChooseModalities(t *testing.T) {
 	}
 }
 
-func TestLoadExamples(t *testing.T) {
-	rows := tinyRows("a", 6, 0)
-	rows[1].lacks, rows[2].lacks = "image", "sensor"
-	set := writeTiny(t, t.TempDir(), 1, rows)
-	mods, err := set.Fit(set.Rows)
-	if err != nil {
-		t.Fatal(err)
-	}
-	image := slices.DeleteFunc(slices.Clone(mods), func(m data.Modality) bool { return m.Name != "image" })
-	got, empty, err := loadExamples(t.Context(), set, set.Rows, image, 2)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(got) != 5 || empty != 1 {
-		t.Errorf("%d examples and %d rows without the modality, want 5 and 1", len(got), empty)
-	}
-	for _, ex := range got {
-		if ex.ID == rows[1].id || len(ex.Inputs["image"]) == 0 || ex.Inputs["sensor"] != nil {
-			t.Errorf("example %s has inputs %v", ex.ID, ex.Inputs)
-		}
-	}
-}
-
 func TestRowsWithoutTarget(t *testing.T) {
 	rows := tinyRows("a", 3, 0)
 	set := writeTiny(t, t.TempDir(), 1, rows)

@@ -7,10 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/mlecs/mlecs/learn/data"
-	"github.com/mlecs/mlecs/learn/method"
 	"github.com/mlecs/mlecs/learn/model"
 	"github.com/mlecs/mlecs/node/api"
 	"github.com/mlecs/mlecs/storage/record"
@@ -41,18 +38,10 @@ func rowsOf(set *data.Set, s split) []data.Row {
 func requireTargets(set *data.Set, rows []data.Row) error {
 	for _, r := range rows {
 		if r.Target == "" {
-			return api.Advise(fmt.Errorf("%srow %s has no target", place(set, r), r.ID), "give every row that a node learns from or is scored on the text to generate as \"target\"")
+			return api.Advise(fmt.Errorf("%srow %s has no target", set.Place(r), r.ID), "give every row that a node learns from or is scored on the text to generate as \"target\"")
 		}
 	}
 	return nil
-}
-
-// place begins an error about a row of a folder. Rows without a line came with a request: their folder is none that the reader knows.
-func place(set *data.Set, r data.Row) string {
-	if r.Line == 0 {
-		return ""
-	}
-	return fmt.Sprintf("%s/%s:%d: ", set.Dir, metadataFile, r.Line)
 }
 
 // chooseModalities are those that a node uses, in the genesis's order: those asked for, or else all that own data and federation share.
@@ -103,50 +92,14 @@ func (g *genesis) specs(names []string) (decode []data.Modality, shape []model.M
 	return decode, shape
 }
 
-// loadExamples decodes rows, in their order, as many at a time as decoders. Rows with none of the modalities are left out and counted in empty. A
-// row's text is used only where text is a modality in use.
-func loadExamples(ctx context.Context, set *data.Set, rows []data.Row, mods []data.Modality, decoders int) (examples []method.Example, empty int, err error) {
-	examples = make([]method.Example, len(rows))
-	withText := slices.ContainsFunc(mods, func(m data.Modality) bool { return m.Kind == data.Text })
-	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(decoders)
-	for i, r := range rows {
-		g.Go(func() error {
-			if err := ctx.Err(); err != nil {
-				return err
-			}
-			ex := method.Example{ID: r.ID, Inputs: make(map[string][]float32, len(mods)), Target: r.Target}
-			if withText {
-				ex.Text = r.Text
-			}
-			for _, m := range mods {
-				t, err := set.Tensor(r, m)
-				if err != nil {
-					return fmt.Errorf("%s%w", place(set, r), err)
-				}
-				if t != nil {
-					ex.Inputs[m.Name] = t
-				}
-			}
-			examples[i] = ex
-			return nil
-		})
-	}
-	if err := g.Wait(); err != nil {
-		return nil, 0, err
-	}
-	kept := slices.DeleteFunc(examples, func(ex method.Example) bool { return len(ex.Inputs) == 0 })
-	return kept, len(rows) - len(kept), nil
-}
-
 // rowSet is all that a node learns from and is scored on, decoded.
 type rowSet struct {
 	modalities []string
 	shapes     []model.Modality
 	domain     string
-	private    []method.Example // own training rows: empty on a super-peer
-	test       []method.Example // own test rows
-	public     []method.Example // the federation's; with targets on a super-peer
+	private    []data.Example // own training rows: empty on a super-peer
+	test       []data.Example // own test rows
+	public     []data.Example // the federation's; with targets on a super-peer
 }
 
 // loadRows reads the own data folder and data/public. A super-peer may have no own folder: then it has no scores.
@@ -173,7 +126,7 @@ func (h *Home) loadRows(ctx context.Context, cfg Config, g *genesis, role record
 	if err != nil {
 		return nil, fmt.Errorf("open public data: %w", err)
 	}
-	load := func(set *data.Set, s split, into *[]method.Example, targets bool) error {
+	load := func(set *data.Set, s split, into *[]data.Example, targets bool) error {
 		rows := rowsOf(set, s)
 		if targets {
 			if err := requireTargets(set, rows); err != nil {
@@ -181,7 +134,7 @@ func (h *Home) loadRows(ctx context.Context, cfg Config, g *genesis, role record
 			}
 		}
 		var err error
-		*into, _, err = loadExamples(ctx, set, rows, decode, runtime.GOMAXPROCS(0))
+		*into, err = set.Examples(ctx, rows, decode, runtime.GOMAXPROCS(0))
 		return err
 	}
 	if err := load(public, train, &rs.public, role == record.RoleSuper); err != nil {

@@ -49,6 +49,9 @@ func (r Row) Has(modality string) bool {
 	return r.Files[modality] != ""
 }
 
+// FileModalities are the modalities that the row has a file of, by name.
+func (r Row) FileModalities() []string { return slices.Sorted(maps.Keys(r.Files)) }
+
 // Field is a further field's value as text, "" where the row has none.
 func (r Row) Field(name string) string {
 	switch v := r.Fields[name].(type) {

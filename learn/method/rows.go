@@ -7,16 +7,12 @@ import (
 	"math/rand/v2"
 	"slices"
 
+	"github.com/mlecs/mlecs/learn/data"
 	"github.com/mlecs/mlecs/learn/model"
 )
 
-// Example is one row ready for the model.
-type Example struct {
-	ID     string
-	Inputs map[string][]float32 // modality -> tensor, flat, in the modality's shape; missing modalities absent
-	Text   string               // text prompt; cut where it would not fit the model's positions
-	Target string               // empty on public rows at an edge
-}
+// Example is one row ready for the model. Its text is cut where it would not fit the model's positions.
+type Example = data.Example
 
 // row is an Example with its tokens.
 type row struct {
