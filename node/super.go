@@ -10,6 +10,7 @@ import (
 	"github.com/ipfs/go-cid"
 
 	"github.com/mlecs/mlecs/learn/method"
+	"github.com/mlecs/mlecs/learn/model"
 	"github.com/mlecs/mlecs/storage/record"
 )
 
@@ -31,7 +32,7 @@ func newSuper(l *learner) (*super, error) {
 		return nil, err
 	}
 	rs := l.rows
-	c, err := method.NewCloud(l.genesis.method, large, small, rs.shapes, rs.public, l.genesis.Share, l.cfg.stream())
+	c, err := method.NewCloud(l.genesis.method, large, []*model.Base{small}, rs.shapes, rs.public, l.genesis.Share, l.cfg.stream())
 	if err != nil {
 		return nil, fmt.Errorf("build the super-peer's models: %w", err)
 	}

@@ -13,7 +13,8 @@ import (
 // answers as that learner did before it learned anything; ReadEdge or ReadCloud, and Absorb, bring it to where the learner is.
 type Answerer struct{ learner }
 
-// NewAnswerer makes the model of an edge (the small base, its modalities), or of a super-peer (the large base, all modalities).
+// NewAnswerer makes the model of an edge (its family's config and base, its modalities), or of a super-peer (the federation's config, the
+// large base, all modalities).
 func NewAnswerer(cfg Config, base *model.Base, modalities []model.Modality) (*Answerer, error) {
 	l, err := newLearner(cfg, base, modalities, "answers")
 	if err != nil {
@@ -26,7 +27,9 @@ func NewAnswerer(cfg Config, base *model.Base, modalities []model.Modality) (*An
 func (a *Answerer) ReadEdge(r io.Reader) error { return a.read(r, "edge", "model", "model") }
 
 // ReadCloud takes over the large model of a state that Cloud.WriteState wrote. After an error the answerer is of no use.
-func (a *Answerer) ReadCloud(r io.Reader) error { return a.read(r, "cloud", "large", "large", "proxy") }
+func (a *Answerer) ReadCloud(r io.Reader) error {
+	return a.read(r, "cloud", largeName, cloudModels(a.cfg)...)
+}
 
 func (a *Answerer) read(r io.Reader, kind, name string, names ...string) error {
 	s, err := readState(r, kind, names...)

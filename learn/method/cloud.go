@@ -11,19 +11,27 @@ import (
 	"github.com/mlecs/mlecs/learn/model"
 )
 
-// Cloud is a super-peer's learner: the large model, and the small one that the edges share. The small one, the proxy, has all
-// modalities on the edges' base, so that its LoRA and encoders have the signatures of theirs.
+// Cloud is a super-peer's learner: the large model, and of every family the small one that its edges share. These small ones, the
+// proxies, have all modalities on their edges' base, so that their LoRA and encoders have the signatures of the edges'. Proxies never
+// share a LoRA or a connector, which belong to a base; what one family knows reaches another through the large model, which all of them
+// guide and which teaches all of them.
 type Cloud struct {
-	large  learner
-	proxy  learner
-	public []row
-	share  []string
-	taught *Supervision // what the large model knew after its last round; nil before the first
+	large   learner
+	proxies []proxy
+	public  []row
+	share   []string
+	taught  *Supervision // what the large model knew after its last round; nil before the first
 }
 
-// NewCloud: public rows have targets and all modalities. share is the federation's policy, as for NewEdge: kinds of components that are
-// aggregated.
-func NewCloud(cfg Config, large, small *model.Base, modalities []model.Modality, public []Example, share []string, stream string) (*Cloud, error) {
+// proxy is the small model of a family, with the public rows as its base reads them.
+type proxy struct {
+	learner
+	public []row
+}
+
+// NewCloud makes the learner of a super-peer. small has one base a family, as cfg has structures. Public rows have targets and all
+// modalities. share is the federation's policy, as for NewEdge: kinds of components that are aggregated.
+func NewCloud(cfg Config, large *model.Base, small []*model.Base, modalities []model.Modality, public []Example, share []string, stream string) (*Cloud, error) {
 	if err := checkShare(share); err != nil {
 		return nil, err
 	}
@@ -31,14 +39,10 @@ func NewCloud(cfg Config, large, small *model.Base, modalities []model.Modality,
 	if err != nil {
 		return nil, err
 	}
-	p, err := newLearner(cfg, small, modalities, stream+"/proxy")
-	if err != nil {
-		return nil, err
+	if len(small) != 1+len(cfg.Families) {
+		return nil, fmt.Errorf("%d small base models for %d families", len(small), 1+len(cfg.Families))
 	}
-	if err := sameVocabulary(large.Tokenizer, small.Tokenizer); err != nil {
-		return nil, err
-	}
-	c := &Cloud{large: *l, proxy: *p, share: slices.Clone(share)}
+	c := &Cloud{large: *l, share: slices.Clone(share)}
 	if c.public, err = prepare(cfg, large, l.modalities, public); err != nil {
 		return nil, fmt.Errorf("public rows: %w", err)
 	}
@@ -48,7 +52,29 @@ func NewCloud(cfg Config, large, small *model.Base, modalities []model.Modality,
 	if err := errors.Join(needTargets(c.public), needUniqueIDs(c.public)); err != nil {
 		return nil, fmt.Errorf("public rows: %w", err)
 	}
+	for family, base := range small {
+		p, err := newProxy(cfg.Of(family), large, base, l.modalities, public, proxyStream(stream, family))
+		if err != nil {
+			return nil, fmt.Errorf("small model of family %d: %w", family, err)
+		}
+		c.proxies = append(c.proxies, *p)
+	}
 	return c, nil
+}
+
+func newProxy(cfg Config, large, small *model.Base, modalities []model.Modality, public []Example, stream string) (*proxy, error) {
+	l, err := newLearner(cfg, small, modalities, stream)
+	if err != nil {
+		return nil, err
+	}
+	if err := sameVocabulary(large.Tokenizer, small.Tokenizer); err != nil {
+		return nil, err
+	}
+	p := &proxy{learner: *l}
+	if p.public, err = prepare(cfg, small, l.modalities, public); err != nil {
+		return nil, fmt.Errorf("public rows: %w", err)
+	}
+	return p, nil
 }
 
 // sameVocabulary: soft targets are token ids, so that small and large model must mean the same by them.
@@ -64,11 +90,11 @@ func sameVocabulary(a, b *model.Tokenizer) error {
 	return nil
 }
 
-// Round aggregates (MMA), tunes small and large together (SE-CCL) and yields aggregate and supervision. Round 0 has no inputs: the proxy
-// is tuned first and stands for the federation.
+// Round aggregates (MMA), tunes small and large together (SE-CCL) and yields aggregate and supervision. Round 0 has no inputs: the
+// proxies are tuned first and stand for their families.
 //
-// With inputs, the components are the plain weighted mean of the inputs and of what the proxy learned since the last aggregate, in an
-// order that only their values decide: the proxy takes part as an edge would, and whoever has the same inputs gets the same mean.
+// With inputs, the components are the plain weighted mean of the inputs and of what the proxies learned since the last aggregate, in an
+// order that only their values decide: a proxy takes part as an edge would, and whoever has the same inputs gets the same mean.
 func (c *Cloud) Round(ctx context.Context, round uint64, inputs []Input, p Progress) (*Aggregate, error) {
 	a := &Aggregate{Round: round, Metrics: map[string]float64{}}
 	if len(inputs) > 0 {
@@ -76,7 +102,7 @@ func (c *Cloud) Round(ctx context.Context, round uint64, inputs []Input, p Progr
 			return nil, fmt.Errorf("round %d: %w", round, err)
 		}
 	}
-	if err := c.tuneProxy(ctx, a, p); err != nil {
+	if err := c.tuneProxies(ctx, a, p); err != nil {
 		return nil, err
 	}
 	if len(inputs) == 0 {
@@ -107,10 +133,17 @@ func (c *Cloud) Round(ctx context.Context, round uint64, inputs []Input, p Progr
 	return a, nil
 }
 
-// aggregate fills in a's components and weights and loads them into the proxy.
+// aggregate fills in a's components and weights and loads them into the proxies.
 func (c *Cloud) aggregate(a *Aggregate, inputs []Input, p Progress) error {
-	ownWeight := c.proxy.cfg.ProxyWeight * float64(len(c.public))
-	averaged, weights, rejected, err := aggregate(inputs, c.proxy.shared(c.share), ownWeight, len(c.proxy.modalities), c.share)
+	cfg := c.large.cfg
+	var mine []adapter.Component
+	for _, proxy := range c.proxies {
+		mine = append(mine, proxy.shared(c.share)...)
+	}
+	weigh := func(d Delta) float64 {
+		return inputWeight(d, len(c.large.modalities)) * cfg.freshness(a.Round, d.Round)
+	}
+	averaged, weights, rejected, err := aggregate(inputs, weigh, mine, cfg.ProxyWeight*float64(len(c.public)), c.share)
 	if err != nil {
 		return err
 	}
@@ -120,8 +153,10 @@ func (c *Cloud) aggregate(a *Aggregate, inputs []Input, p Progress) error {
 	for _, x := range averaged {
 		components = append(components, x.Component)
 	}
-	if _, err := c.proxy.adopt(components); err != nil {
-		return fmt.Errorf("loading the mean: %w", err)
+	for family := range c.proxies {
+		if _, err := c.proxies[family].adopt(components); err != nil {
+			return fmt.Errorf("loading the mean into the small model of family %d: %w", family, err)
+		}
 	}
 	if p != nil {
 		p("mma", len(inputs), len(inputs), 0)
@@ -129,52 +164,75 @@ func (c *Cloud) aggregate(a *Aggregate, inputs []Input, p Progress) error {
 	return nil
 }
 
-// tuneProxy trains the small model on the public rows, towards their targets and the large model's answers of the last round.
-func (c *Cloud) tuneProxy(ctx context.Context, a *Aggregate, p Progress) error {
-	goal := c.proxy.cfg.objective()
-	goal.LM = 1
+// tuneProxies trains the small models on the public rows, towards their targets and the large model's answers of the last round.
+func (c *Cloud) tuneProxies(ctx context.Context, a *Aggregate, p Progress) error {
 	teacher := learnFrom(c.taught)
-	if teacher != nil {
-		goal.Soft = c.proxy.cfg.KD
+	for family := range c.proxies {
+		proxy := &c.proxies[family]
+		goal := proxy.cfg.objective()
+		goal.LM = 1
+		if teacher != nil {
+			goal.Soft = proxy.cfg.KD
+		}
+		loss, err := proxy.train(ctx, stage{
+			name: labelledStage, round: a.Round, steps: proxy.cfg.CloudSteps, rows: proxy.public, goal: goal,
+			batch: func(rows []row) model.Batch {
+				b := labelled(proxy.modalities, rows)
+				if teacher != nil {
+					b.Soft = teacher.soft(rows)
+				}
+				return b
+			},
+			shown: c.showTuning(p, family),
+		})
+		if err != nil {
+			return fmt.Errorf("tuning the small model of family %d: %w", family, err)
+		}
+		suffix := ""
+		if family > 0 {
+			suffix = fmt.Sprintf("/%d", family)
+		}
+		a.Metrics["proxy_lm"+suffix], a.Metrics["proxy_soft"+suffix] = loss.LM, loss.Soft
 	}
-	steps := c.proxy.cfg.CloudSteps
-	loss, err := c.proxy.train(ctx, stage{
-		name: labelledStage, round: a.Round, steps: steps, rows: c.public, goal: goal,
-		batch: func(rows []row) model.Batch {
-			b := labelled(c.proxy.modalities, rows)
-			if teacher != nil {
-				b.Soft = teacher.soft(rows)
-			}
-			return b
-		},
-		shown: show(p, "se-ccl", 0, 2*steps),
-	})
-	if err != nil {
-		return fmt.Errorf("tuning the small model: %w", err)
-	}
-	a.Metrics["proxy_lm"], a.Metrics["proxy_soft"] = loss.LM, loss.Soft
 	return nil
 }
 
-// tuneLarge trains the large model on the public rows, guided by the proxy: its fused representations are the anchors and its answers the
-// soft targets.
+// showTuning reports the steps of SE-CCL's part i: the proxies', and then the large model's.
+func (c *Cloud) showTuning(p Progress, i int) func(done int, loss float64) {
+	steps := c.large.cfg.CloudSteps
+	return show(p, "se-ccl", i*steps, (1+len(c.proxies))*steps)
+}
+
+// tuneLarge trains the large model on the public rows, guided by the ensemble of the proxies: their answers are the soft targets, and
+// their fused representations the anchors.
+//
+// The proxies guide in turn, one a step. Distillation is linear in the teacher's distribution, so that over the steps this is
+// distillation from the mean of the proxies, but each along an answer of its own; and the anchors of a batch must come from one model,
+// for vectors of different spaces, and of different widths, cannot be compared.
 func (c *Cloud) tuneLarge(ctx context.Context, a *Aggregate, p Progress) error {
 	cfg := c.large.cfg
 	goal := cfg.objective()
 	goal.LM, goal.Contrast, goal.Soft = 1, cfg.Guide, cfg.KD
-	guide, err := c.proxy.teach(ctx, c.public)
-	if err != nil {
-		return fmt.Errorf("tuning the large model: %w", err)
+	guides := make([]*lessons, len(c.proxies))
+	for family := range c.proxies {
+		proxy := &c.proxies[family]
+		guide, err := proxy.teach(ctx, proxy.public)
+		if err != nil {
+			return fmt.Errorf("the small model of family %d guides the large one: %w", family, err)
+		}
+		guides[family] = learnFrom(guide)
 	}
-	teacher := learnFrom(guide)
+	steps := 0
 	loss, err := c.large.train(ctx, stage{
 		name: labelledStage, round: a.Round, steps: cfg.CloudSteps, rows: c.public, goal: goal,
 		batch: func(rows []row) model.Batch {
+			guide := guides[steps%len(guides)]
+			steps++
 			b := labelled(c.large.modalities, rows)
-			b.Soft, b.Anchor = teacher.soft(rows), teacher.anchors(rows)
+			b.Soft, b.Anchor = guide.soft(rows), guide.anchors(rows, c.large.anchorWidth())
 			return b
 		},
-		shown: show(p, "se-ccl", cfg.CloudSteps, 2*cfg.CloudSteps),
+		shown: c.showTuning(p, len(c.proxies)),
 	})
 	if err != nil {
 		return fmt.Errorf("tuning the large model: %w", err)
@@ -209,25 +267,50 @@ func (c *Cloud) Params() (total, trainable int64) { return c.large.model.Params(
 
 // WriteState writes everything a restart between rounds needs; another super-peer can go on from it.
 func (c *Cloud) WriteState(w io.Writer) error {
-	return writeState(w, "cloud", []savedModel{{"large", c.large.model}, {"proxy", c.proxy.model}}, c.taught)
+	models := []savedModel{{largeName, c.large.model}}
+	for family := range c.proxies {
+		models = append(models, savedModel{proxyName(family), c.proxies[family].model})
+	}
+	return writeState(w, "cloud", models, c.taught)
 }
 
 // ReadState is WriteState's inverse on a cloud that was made with the same arguments, but for the stream. After an error the cloud is of
 // no use.
 func (c *Cloud) ReadState(r io.Reader) error {
-	s, err := readState(r, "cloud", "large", "proxy")
+	s, err := readState(r, "cloud", cloudModels(c.large.cfg)...)
 	if err != nil {
 		return err
 	}
-	if err := c.large.model.ReadState(s.models["large"]); err != nil {
+	if err := c.large.model.ReadState(s.models[largeName]); err != nil {
 		return fmt.Errorf("reading the cloud's large model: %w", err)
 	}
-	if err := c.proxy.model.ReadState(s.models["proxy"]); err != nil {
-		return fmt.Errorf("reading the cloud's small model: %w", err)
+	for family := range c.proxies {
+		if err := c.proxies[family].model.ReadState(s.models[proxyName(family)]); err != nil {
+			return fmt.Errorf("reading the cloud's small model of family %d: %w", family, err)
+		}
 	}
 	c.taught = s.supervision
 	if s.supervision != nil && len(learnFrom(s.supervision).known(c.public)) != len(c.public) {
 		return errors.New("reading the cloud's state: it does not speak of all public rows")
 	}
 	return nil
+}
+
+// Names of the models in a cloud's state.
+const largeName = "large"
+
+func proxyName(family int) string {
+	if family == 0 {
+		return "proxy"
+	}
+	return fmt.Sprintf("proxy-%d", family)
+}
+
+// cloudModels are the names of all models in a cloud's state.
+func cloudModels(cfg Config) []string {
+	names := []string{largeName}
+	for family := range 1 + len(cfg.Families) {
+		names = append(names, proxyName(family))
+	}
+	return names
 }

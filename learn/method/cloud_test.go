@@ -16,7 +16,7 @@ import (
 func newCloud(t testing.TB, share []string) *method.Cloud {
 	t.Helper()
 	small, large := testBases(t)
-	c, err := method.NewCloud(testConfig(), large, small, both, observe("public", 20, noise, both), share, "super")
+	c, err := method.NewCloud(testConfig(), large, []*model.Base{small}, both, observe("public", 20, noise, both), share, "super")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -138,7 +138,7 @@ func TestCloudRefuses(t *testing.T) {
 		`"public-0" is empty or occurs`: {small, append(public, public[0]), nil},
 		`"weights" is none of`:          {small, public, []string{"weights"}},
 	} {
-		_, err := method.NewCloud(testConfig(), large, c.small, both, c.public, c.share, "super")
+		_, err := method.NewCloud(testConfig(), large, []*model.Base{c.small}, both, c.public, c.share, "super")
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v, want %q", err, want)
 		}

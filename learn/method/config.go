@@ -26,6 +26,7 @@ type Config struct {
 	SoftK       int        `json:"soft_k"`           // top-k of soft targets
 	KD          float64    `json:"kd"`               // weight of SE-CCL's distillation, both ways
 	ProxyWeight float64    `json:"proxy_weight"`     // the cloud's own part in MMA: it counts as ProxyWeight x public rows
+	Stale       float64    `json:"stale"`            // what a delta counts for each round that it is late, of what it would on time; see MaxAge
 	Transfer    bool       `json:"transfer"`         // the large model takes over aggregated components of equal signature (its encoders)
 	MaxTokens   int        `json:"max_tokens"`       // of an answer, end-of-text included
 	Seed        uint64     `json:"seed"`             // federation seed; nodes derive theirs from it and their stream name
@@ -53,7 +54,7 @@ func Default() Config {
 		Batch: 16, LR: 2e-3, Decay: 0.01, Clip: 1,
 		Contrast: "similarity", Tau: 0.07, Lambda: 2,
 		SoftWeight: 1, SoftK: 8, KD: 2,
-		ProxyWeight: 1, Transfer: true,
+		ProxyWeight: 1, Stale: 0.5, Transfer: true,
 		PublicLabels: LabelsCloud, Mu: 0.01,
 		MaxTokens: 16, Seed: 1,
 	}
@@ -84,6 +85,7 @@ func (c Config) Validate() error {
 		{"kd", c.KD, 0, 1e3},
 		{"proxy_weight", c.ProxyWeight, 0, 1e3},
 		{"mu", c.Mu, 0, 1e3},
+		{"stale", c.Stale, 0, 1},
 	}
 	if err := checkRanges(ints, floats); err != nil {
 		return err

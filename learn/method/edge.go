@@ -83,14 +83,18 @@ func (e *Edge) Absorb(a *Aggregate) error {
 	return nil
 }
 
-// checkSupervision refuses supervision of another width or vocabulary than this model's.
+// maxAnchor bounds the width of supervision's fused representations, as a model's own is bounded.
+const maxAnchor = 1 << 14
+
+// checkSupervision refuses supervision of another vocabulary than this model's. Its fused representations may have another width: the
+// super-peers' structure is not that of every family.
 func (e *Edge) checkSupervision(s *Supervision) error {
 	width, _, err := s.check()
 	if err != nil {
 		return err
 	}
-	if len(s.IDs) > 0 && width != e.cfg.Spec.Fused {
-		return fmt.Errorf("fused representations have %d values; this federation's have %d", width, e.cfg.Spec.Fused)
+	if len(s.IDs) > 0 && (width < 1 || width > maxAnchor) {
+		return fmt.Errorf("fused representations have %d values; they must have 1 to %d", width, maxAnchor)
 	}
 	room := e.base.Config.Positions - e.cfg.Spec.Prompt
 	for i, soft := range s.Soft {
@@ -164,11 +168,11 @@ func (e *Edge) Adapt(ctx context.Context, round uint64, p Progress) error {
 func (e *Edge) anchored(rows []row) model.Batch {
 	if e.cfg.PublicLabels == LabelsEdges {
 		b := labelled(e.modalities, rows)
-		b.Anchor, b.Soft = e.lessons.anchors(rows), e.lessons.soft(rows)
+		b.Anchor, b.Soft = e.lessons.anchors(rows, e.anchorWidth()), e.lessons.soft(rows)
 		return b
 	}
 	b := inputs(e.modalities, rows)
-	b.Anchor, b.Soft, b.Labels = e.lessons.anchors(rows), e.lessons.soft(rows), e.lessons.labels(rows)
+	b.Anchor, b.Soft, b.Labels = e.lessons.anchors(rows, e.anchorWidth()), e.lessons.soft(rows), e.lessons.labels(rows)
 	return b
 }
 

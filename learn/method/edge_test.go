@@ -105,7 +105,7 @@ func TestAbsorbChangesNothingOnAnError(t *testing.T) {
 	}
 	for want, a := range map[string]*method.Aggregate{
 		"structures differ":     averaged(filled(before["encoder/a"], 0.5), forged),
-		"have 15 values":        supervised(func(s *method.Supervision) { s.Fused[0] = s.Fused[0][1:] }),
+		"have 0 values":         supervised(func(s *method.Supervision) { s.Fused[0] = nil }),
 		"not in the vocabulary": supervised(func(s *method.Supervision) { s.Soft[0].TopIDs[0][0] = 1 << 20 }),
 		"1 rows, 1 fused":       supervised(func(s *method.Supervision) { s.Soft = nil }),
 		"max_tokens is 6": supervised(func(s *method.Supervision) {
@@ -129,7 +129,7 @@ func TestAbsorbChangesNothingOnAnError(t *testing.T) {
 // Components that will be averaged are equal before the first step on every node that has them.
 func TestNodesStartEqual(t *testing.T) {
 	small, large := testBases(t)
-	cloud, err := method.NewCloud(testConfig(), large, small, both, observe("public", 4, 0, both), nil, "super")
+	cloud, err := method.NewCloud(testConfig(), large, []*model.Base{small}, both, observe("public", 4, 0, both), nil, "super")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,7 +8,7 @@ type Progress func(stage string, done, total int, loss float64)
 
 // Delta is what an edge yields.
 type Delta struct {
-	Round      uint64
+	Round      uint64   // trained in; it started from the aggregate of the round before
 	Modalities []string // names, sorted
 	Rows       int      // private rows
 	Public     int      // public rows with supervision

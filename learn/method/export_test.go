@@ -11,8 +11,13 @@ func (l *learner) Components() map[string]adapter.Component {
 	return all
 }
 
-// Proxy are the components of the cloud's small model.
-func (c *Cloud) Proxy() map[string]adapter.Component { return c.proxy.Components() }
+// Proxy are the components of the cloud's small model of the first family.
+func (c *Cloud) Proxy() map[string]adapter.Component { return c.ProxyOf(0) }
+
+// ProxyOf is Proxy of any family.
+func (c *Cloud) ProxyOf(family int) map[string]adapter.Component {
+	return c.proxies[family].Components()
+}
 
 // ComponentsOf are those of the model that e scores.
 func ComponentsOf(e Evaluator) map[string]adapter.Component {

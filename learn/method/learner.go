@@ -192,6 +192,15 @@ func (l *learner) adopt(components []adapter.Component) (int, error) {
 	return len(fitting), nil
 }
 
+// anchorWidth is the width that the contrastive loss needs anchors of. A Gram volume is spanned by the model's own vectors and the anchor,
+// which must have their width; comparing cosines among the anchors with cosines among the model's vectors takes any (0).
+func (l *learner) anchorWidth() int {
+	if l.cfg.Contrast == model.ContrastGram {
+		return l.cfg.Spec.Fused
+	}
+	return 0
+}
+
 // shared are the model's components of the kinds in share, in name order.
 func (l *learner) shared(share []string) []adapter.Component {
 	var out []adapter.Component

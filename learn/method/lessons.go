@@ -44,11 +44,17 @@ func (l *lessons) soft(rows []row) []model.SoftTarget {
 	return out
 }
 
-// anchors are the teacher's fused representations of rows.
-func (l *lessons) anchors(rows []row) [][]float32 {
+// anchors are the teacher's fused representations of rows, cut or filled up with zeros to width; 0: as wide as they are.
+func (l *lessons) anchors(rows []row, width int) [][]float32 {
 	out := make([][]float32, len(rows))
 	for i, r := range rows {
-		out[i] = l.Fused[l.index[r.id]]
+		a := l.Fused[l.index[r.id]]
+		if width > 0 && len(a) != width {
+			fitted := make([]float32, width)
+			copy(fitted, a)
+			a = fitted
+		}
+		out[i] = a
 	}
 	return out
 }

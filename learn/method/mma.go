@@ -28,22 +28,42 @@ func inputWeight(d Delta, modalities int) float64 {
 	return float64(max(d.Rows, 0)) * coverage
 }
 
-// aggregate is MMA: every component is averaged, by inputWeight, over the inputs whose name and signature are equal, and over the
-// cloud's own (index -1, weight ownWeight), which comes last. Components whose kind is not in share, that are not finite, or that have
+// MaxAge is how many rounds late a delta may come and still count.
+const MaxAge = 4
+
+// freshness is what a delta of round trained counts for in a round: 1 if it is that round's, Stale for every round that it is late, and
+// nothing beyond MaxAge.
+func (c Config) freshness(round, trained uint64) float64 {
+	if trained > round || round-trained > MaxAge {
+		return 0
+	}
+	share := 1.0
+	for range round - trained {
+		share *= c.Stale
+	}
+	return share
+}
+
+// aggregate is MMA: every component is averaged, by weigh, over the inputs whose name and signature are equal, and over the
+// cloud's own (index -1), which come last. ownWeight is that of all the cloud's own of one name and signature: its models have learned
+// from the same rows. Components whose kind is not in share, that are not finite, or that have
 // another structure than their signature says are left out and counted as rejected. The first of a signature, or the cloud's own if
 // there is one, says what the structure is. Averaged components come in order of name and signature; weights holds the weight of each
 // input as a whole.
-func aggregate(inputs []Input, mine []adapter.Component, ownWeight float64, modalities int, share []string) (out []Averaged, weights []float64, rejected int, err error) {
+func aggregate(inputs []Input, weigh func(Delta) float64, mine []adapter.Component, ownWeight float64, share []string) (out []Averaged, weights []float64, rejected int, err error) {
 	type key struct{ name, signature string }
 	groups := map[key][]part{}
 	structure := map[key]adapter.Component{}
+	own := map[key][]part{}
 	for _, c := range mine {
-		structure[key{c.Name, c.Signature}] = c
+		k := key{c.Name, c.Signature}
+		structure[k] = c
+		own[k] = append(own[k], part{cloudInput, max(ownWeight, 1), c})
 	}
 	weights = make([]float64, len(inputs))
 	var total float64
 	for i, in := range inputs {
-		w, used := inputWeight(in.Delta, modalities), false
+		w, used := weigh(in.Delta), false
 		seen := map[string]bool{}
 		for _, c := range in.Delta.Components {
 			k := key{c.Name, c.Signature}
@@ -69,10 +89,12 @@ func aggregate(inputs []Input, mine []adapter.Component, ownWeight float64, moda
 			weights[i] /= total
 		}
 	}
-	for _, c := range mine {
-		k := key{c.Name, c.Signature}
+	for k, parts := range own {
 		if ownWeight > 0 || len(groups[k]) == 0 {
-			groups[k] = append(groups[k], part{cloudInput, max(ownWeight, 1), c})
+			for _, p := range parts {
+				p.weight /= float64(len(parts))
+				groups[k] = append(groups[k], p)
+			}
 		}
 	}
 	for _, parts := range groups {

@@ -19,6 +19,11 @@ func delta(rows int, modalities []string, cs ...adapter.Component) Input {
 	return Input{Delta: Delta{Rows: rows, Modalities: modalities, Components: cs}}
 }
 
+// byRows is inputWeight among a number of modalities.
+func byRows(modalities int) func(Delta) float64 {
+	return func(d Delta) float64 { return inputWeight(d, modalities) }
+}
+
 var everything = []string{"lora", "encoder", "connector"}
 
 func find(t *testing.T, out []Averaged, name string) Averaged {
@@ -36,7 +41,7 @@ func TestAggregateByHand(t *testing.T) {
 		delta(10, []string{"depth", "image", "sensor"}, component("lora", 4), component("connector/all", 7)), // 10 x 3/3 = 10
 		delta(30, []string{"image", "sensor"}, component("lora", 2.5), component("encoder/image", 40)),       // 30 x 2/3 = 20
 	}
-	out, weights, rejected, err := aggregate(inputs, []adapter.Component{component("lora", -1), component("encoder/depth", 5)}, 10, 3, everything)
+	out, weights, rejected, err := aggregate(inputs, byRows(3), []adapter.Component{component("lora", -1), component("encoder/depth", 5)}, 10, everything)
 	if err != nil || rejected != 0 {
 		t.Fatal(err, rejected)
 	}
@@ -70,6 +75,39 @@ func TestAggregateByHand(t *testing.T) {
 	}
 }
 
+// Small models of several families may have encoders of one structure. They learned from the same rows: together they weigh as one.
+func TestTheCloudsOwnCountOnce(t *testing.T) {
+	mine := []adapter.Component{component("encoder/image", 2), component("encoder/image", 4), component("lora", 9, 9)}
+	inputs := []Input{delta(10, []string{"image"}, component("encoder/image", 7))}
+	out, _, _, err := aggregate(inputs, byRows(1), mine, 10, everything)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := find(t, out, "encoder/image")
+	if got.Component.Tensors[0].Data[0] != 5 || !slices.Equal(got.Inputs, []int{0, -1, -1}) || !slices.Equal(got.Weights, []float64{0.5, 0.25, 0.25}) {
+		t.Errorf("%v of inputs %v with weights %v", got.Component.Tensors[0].Data, got.Inputs, got.Weights)
+	}
+	if got := find(t, out, "lora"); !slices.Equal(got.Weights, []float64{1}) {
+		t.Errorf("weights %v of what one model has alone", got.Weights)
+	}
+}
+
+func TestLateDeltasCountLess(t *testing.T) {
+	cfg := Config{Stale: 0.5}
+	for _, c := range []struct {
+		round, trained uint64
+		want           float64
+	}{{7, 7, 1}, {7, 6, 0.5}, {7, 5, 0.25}, {7, 7 - MaxAge, 0.0625}, {7, 7 - MaxAge - 1, 0}, {7, 8, 0}} {
+		if got := cfg.freshness(c.round, c.trained); got != c.want {
+			t.Errorf("a delta of round %d counts %v in round %d, want %v", c.trained, got, c.round, c.want)
+		}
+	}
+	cfg.Stale = 0
+	if on, late := cfg.freshness(3, 3), cfg.freshness(3, 2); on != 1 || late != 0 {
+		t.Errorf("with stale 0 a delta counts %v on time and %v late", on, late)
+	}
+}
+
 // Inputs come in order of CID, which differs from run to run with the nodes' keys. The means must not.
 func TestMeansDoNotDependOnTheOrderOfInputs(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
@@ -83,13 +121,13 @@ func TestMeansDoNotDependOnTheOrderOfInputs(t *testing.T) {
 		inputs = append(inputs, delta(10+7*i, []string{"image"}, component("lora", values...)))
 	}
 	mine := []adapter.Component{component("lora", make([]float32, 200)...)}
-	first, _, _, err := aggregate(inputs, mine, 11, 3, everything)
+	first, _, _, err := aggregate(inputs, byRows(3), mine, 11, everything)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for range 20 {
 		rng.Shuffle(len(inputs), func(i, j int) { inputs[i], inputs[j] = inputs[j], inputs[i] })
-		again, _, _, err := aggregate(inputs, mine, 11, 3, everything)
+		again, _, _, err := aggregate(inputs, byRows(3), mine, 11, everything)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -104,7 +142,7 @@ func TestOnlyEqualSignaturesAreAveraged(t *testing.T) {
 		delta(1, []string{"image"}, component("lora", 1, 1)),
 		delta(1, []string{"image"}, component("lora", 5)),
 		delta(1, []string{"image"}, component("lora", 3, 3)),
-	}, nil, 0, 1, everything)
+	}, byRows(1), nil, 0, everything)
 	if err != nil || len(out) != 2 {
 		t.Fatalf("%d components, %v; want one for each of the two structures", len(out), err)
 	}
@@ -136,7 +174,7 @@ func TestWhatCannotBeAveragedIsLeftOut(t *testing.T) {
 		delta(1, []string{"image"}, component("connector/image", 1)), // not shared
 		delta(1, []string{"image"}, good, good),                      // the second is one too many
 	}
-	out, weights, rejected, err := aggregate(inputs, []adapter.Component{component("lora", 3, 4)}, 1, 1, []string{"lora"})
+	out, weights, rejected, err := aggregate(inputs, byRows(1), []adapter.Component{component("lora", 3, 4)}, 1, []string{"lora"})
 	if err != nil || rejected != 7 || len(out) != 1 {
 		t.Fatalf("rejected %d, %d components, error %v", rejected, len(out), err)
 	}
@@ -157,7 +195,7 @@ func TestAggregateProperties(t *testing.T) {
 			return delta(rapid.IntRange(1, 1000).Draw(t, "rows"), all[:n], component("lora", rapid.Float32Range(-10, 10).Draw(t, "value")))
 		}), 1, 6).Draw(t, "inputs")
 		first := inputs[0].Delta.Components[0].Tensors[0].Data[0]
-		out, weights, _, err := aggregate(inputs, []adapter.Component{component("lora", 0)}, rapid.Float64Range(0, 100).Draw(t, "own"), 3, everything)
+		out, weights, _, err := aggregate(inputs, byRows(3), []adapter.Component{component("lora", 0)}, rapid.Float64Range(0, 100).Draw(t, "own"), everything)
 		if err != nil {
 			t.Fatal(err)
 		}

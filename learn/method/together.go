@@ -20,7 +20,7 @@ func togetherMethods() []starter {
 }
 
 func newTogether(w World) (*together, error) {
-	cloud, err := NewCloud(w.Config, w.Large, w.Small[0], w.Modalities, w.Public, w.Share, w.Stream)
+	cloud, err := NewCloud(w.Config, w.Large, w.Small, w.Modalities, w.Public, w.Share, w.Stream)
 	if err != nil {
 		return nil, err
 	}

@@ -120,7 +120,7 @@ func newFederation(t testing.TB, cfg method.Config, private int, share []string)
 	t.Helper()
 	small, large := testBases(t)
 	public := observe("public", publicRows, noise, both)
-	cloud, err := method.NewCloud(cfg, large, small, both, public, share, "super")
+	cloud, err := method.NewCloud(cfg, large, []*model.Base{small}, both, public, share, "super")
 	if err != nil {
 		t.Fatal(err)
 	}
