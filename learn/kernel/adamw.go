@@ -10,6 +10,7 @@ type AdamW struct {
 	Beta2       float32 // decay of the mean of squared gradients
 	Eps         float32 // added to the root of the second mean
 	WeightDecay float32 // weights lose LR*WeightDecay of themselves each step
+	Scale       float32 // of the gradients, as when they are clipped: 1 leaves them as they are
 }
 
 // Update makes one step on the weights w with gradients g. m and v hold the first and second moments and begin as zeros; step
@@ -28,8 +29,8 @@ func (o AdamW) Update(step int, w, g, m, v []float32) {
 
 // adamStep is an AdamW with bias correction worked in. The assembly reads the fields by their order.
 type adamStep struct {
-	beta1, rest1 float32 // beta, 1-beta
-	beta2, rest2 float32
+	beta1, rest1 float32 // beta, (1-beta) * the gradients' scale
+	beta2, rest2 float32 // the same of squares
 	keep         float32 // 1 - LR*WeightDecay
 	rate         float32 // LR / (1-beta1^step)
 	correct2     float32 // 1/sqrt(1-beta2^step)
@@ -39,8 +40,8 @@ type adamStep struct {
 func (o AdamW) step(step int) adamStep {
 	b1, b2 := float64(o.Beta1), float64(o.Beta2)
 	return adamStep{
-		beta1: o.Beta1, rest1: float32(1 - b1),
-		beta2: o.Beta2, rest2: float32(1 - b2),
+		beta1: o.Beta1, rest1: float32((1 - b1) * float64(o.Scale)),
+		beta2: o.Beta2, rest2: float32((1 - b2) * float64(o.Scale) * float64(o.Scale)),
 		keep:     float32(1 - float64(o.LR)*float64(o.WeightDecay)),
 		rate:     float32(float64(o.LR) / (1 - math.Pow(b1, float64(step)))),
 		correct2: float32(1 / math.Sqrt(1-math.Pow(b2, float64(step)))),

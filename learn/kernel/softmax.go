@@ -16,6 +16,9 @@ func Softmax(rows, cols int, dst, x []float32) {
 	s.do(rows, cols)
 }
 
+// SoftmaxRow is Softmax of one row of len(dst) elements, in the calling goroutine.
+func SoftmaxRow(dst, x []float32) { softmaxRow(dst, x[:len(dst)]) }
+
 func softmaxRow(dst, x []float32) {
 	scale(1/expShifted(dst, x, maximum(x)), dst)
 }
@@ -27,12 +30,17 @@ func SoftmaxGrad(rows, cols int, dx, y, dy []float32) {
 	checkLen("dy", len(dy), rows*cols)
 	s := newSweep(func(s *sweep, lo, hi int) {
 		for i := lo; i < hi; i++ {
-			dx, y, dy := s.a[i*s.cols:(i+1)*s.cols], s.b[i*s.cols:(i+1)*s.cols], s.c[i*s.cols:(i+1)*s.cols]
-			multiplyShifted(dx, y, dy, -dot(y, dy))
+			SoftmaxGradRow(s.a[i*s.cols:(i+1)*s.cols], s.b[i*s.cols:], s.c[i*s.cols:])
 		}
 	})
 	s.a, s.b, s.c, s.cols = dx, y, dy, cols
 	s.do(rows, cols)
+}
+
+// SoftmaxGradRow is SoftmaxGrad of one row of len(dx) elements, in the calling goroutine.
+func SoftmaxGradRow(dx, y, dy []float32) {
+	y, dy = y[:len(dx)], dy[:len(dx)]
+	multiplyShifted(dx, y, dy, -dot(y, dy))
 }
 
 // LogSumExp is log(sum(exp(x))) of one row, computed without overflow. x must not be empty. scratch has the length of x and may

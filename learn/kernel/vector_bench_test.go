@@ -14,7 +14,7 @@ func BenchmarkVector(b *testing.B) {
 	m, v := make([]float32, rows*cols), make([]float32, rows*cols)
 	gain, bias, mean, scale := values(3, cols, 1), values(4, cols, 1), make([]float32, rows), make([]float32, rows)
 	kernel.LayerNorm(rows, cols, 1e-5, x, gain, bias, z, mean, scale)
-	adam := kernel.AdamW{LR: 1e-3, Beta1: 0.9, Beta2: 0.999, Eps: 1e-8, WeightDecay: 0.01}
+	adam := kernel.AdamW{LR: 1e-3, Beta1: 0.9, Beta2: 0.999, Eps: 1e-8, WeightDecay: 0.01, Scale: 1}
 	for _, f := range []struct {
 		name string
 		run  func()

@@ -244,7 +244,7 @@ func TestLayerNormAndItsGradients(t *testing.T) {
 func TestAdamWFollowsTheDefinition(t *testing.T) {
 	eachKernel(t, func(t *testing.T) {
 		const n, steps = 37, 20
-		o := kernel.AdamW{LR: 1e-2, Beta1: 0.9, Beta2: 0.999, Eps: 1e-8, WeightDecay: 0.1}
+		o := kernel.AdamW{LR: 1e-2, Beta1: 0.9, Beta2: 0.999, Eps: 1e-8, WeightDecay: 0.1, Scale: 1}
 		w, m, v := values(1, n, 1), make([]float32, n), make([]float32, n)
 		w64, m64, v64 := widen(w), make([]float64, n), make([]float64, n)
 		for step := 1; step <= steps; step++ {

@@ -7,15 +7,39 @@ import (
 	"github.com/mlecs/mlecs/learn/model"
 )
 
-// BenchmarkStep is one training step: batch 16, an image of 3x32x32 and a series of 6x64, 8 soft prompts, 8 text and 8 target
-// tokens.
+// workload is what a model of the benchmarks sees and is asked for, in batches of 16.
+type workload struct {
+	name         string
+	modalities   []model.Modality
+	text, target int // tokens; targets have one to this many
+}
+
+var (
+	// motion is the longest of the three. digits and falls have the shapes of two small real data sets.
+	motion = workload{"motion", []model.Modality{
+		{Name: "camera", Kind: model.Image, Shape: []int{3, 32, 32}}, {Name: "motion", Kind: model.Series, Shape: []int{6, 64}},
+	}, 8, 9}
+	digits = workload{"digits", []model.Modality{
+		{Name: "audio", Kind: model.Audio, Shape: []int{1, 40, 32}}, {Name: "image", Kind: model.Image, Shape: []int{1, 32, 32}},
+	}, 0, 3}
+	falls = workload{"falls", []model.Modality{
+		{Name: "depth", Kind: model.Series, Shape: []int{16, 64}}, {Name: "image", Kind: model.Image, Shape: []int{3, 32, 32}},
+		{Name: "sensor", Kind: model.Series, Shape: []int{8, 64}},
+	}, 0, 8}
+)
+
+// BenchmarkStep is one training step.
 func BenchmarkStep(b *testing.B) {
 	for _, size := range []struct {
+		workload
 		family      model.Family
 		dim, layers int
-	}{{model.GPT2, 64, 2}, {model.GPT2, 128, 4}, {model.Llama, 64, 2}, {model.Llama, 128, 4}} {
-		b.Run(fmt.Sprintf("%v,dim=%d,layers=%d", size.family, size.dim, size.layers), func(b *testing.B) {
-			m, batch := benchModel(b, size.family, size.dim, size.layers)
+	}{
+		{motion, model.GPT2, 64, 2}, {motion, model.Llama, 64, 2}, {digits, model.GPT2, 64, 2}, {digits, model.Llama, 64, 2},
+		{falls, model.GPT2, 64, 2}, {falls, model.Llama, 64, 2}, {motion, model.GPT2, 128, 4}, {motion, model.Llama, 128, 4},
+	} {
+		b.Run(fmt.Sprintf("%s,%v,dim=%d,layers=%d", size.name, size.family, size.dim, size.layers), func(b *testing.B) {
+			m, batch := size.model(b, size.family, size.dim, size.layers)
 			o := model.Objective{LM: 1, LR: 1e-3, Clip: 1}
 			step := func(i int) {
 				if _, err := m.Step(batch, o, uint64(i)); err != nil {
@@ -33,7 +57,7 @@ func BenchmarkStep(b *testing.B) {
 
 // BenchmarkGenerate decodes 12 tokens for 32 rows.
 func BenchmarkGenerate(b *testing.B) {
-	m, batch := benchModel(b, model.GPT2, 64, 2)
+	m, batch := motion.model(b, model.GPT2, 64, 2)
 	batch.Target = nil
 	b.ReportAllocs()
 	for b.Loop() {
@@ -43,12 +67,9 @@ func BenchmarkGenerate(b *testing.B) {
 	}
 }
 
-func benchModel(b *testing.B, family model.Family, dim, layers int) (*model.Model, model.Batch) {
+func (w workload) model(b *testing.B, family model.Family, dim, layers int) (*model.Model, model.Batch) {
 	base := model.RandomBase(model.Config{Family: family, Layers: layers, Dim: dim, Heads: 4, Vocab: 512, Positions: 64, Eps: 1e-5}, 5)
-	s := model.Spec{
-		Modalities: []model.Modality{{Name: "camera", Kind: model.Image, Shape: []int{3, 32, 32}}, {Name: "motion", Kind: model.Series, Shape: []int{6, 64}}},
-		Dropout:    0.1, LoRADrop: 0.05,
-	}
+	s := model.Spec{Modalities: w.modalities, Dropout: 0.1, LoRADrop: 0.05}
 	m, err := model.New(base, s, 1)
 	if err != nil {
 		b.Fatal(err)
@@ -62,11 +83,12 @@ func benchModel(b *testing.B, family model.Family, dim, layers int) (*model.Mode
 			}
 			batch.Inputs[mod.Name] = append(batch.Inputs[mod.Name], x)
 		}
-		ids := make([]int, 9)
+		ids := make([]int, w.text+w.target)
 		for j := range ids {
 			ids[j] = (i*37 + j*11) % 512
 		}
-		batch.Text, batch.Target = append(batch.Text, ids[:8]), append(batch.Target, ids)
+		batch.Text = append(batch.Text, ids[:w.text])
+		batch.Target = append(batch.Target, ids[w.text:][:1+i*(w.target-1)/15])
 	}
 	return m, batch
 }

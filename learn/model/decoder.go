@@ -60,8 +60,9 @@ func (d *decoder) block(layer int) (*op.Block, []string) {
 	return b, all
 }
 
-// decode adds the backbone and gives the hidden states after the last norm, [rows*(prompt+slots), dim].
-func (b *builder) decode(c Config, l lora, embed *op.Embed, prompts *gorgonia.Node) *gorgonia.Node {
+// decode adds the backbone and gives the hidden states after the last norm, [rows*(prompt+slots), dim], or if most is not 0 only
+// those of at most so many positions, which the last block is to Keep.
+func (b *builder) decode(c Config, l lora, embed *op.Embed, prompts *gorgonia.Node, most int) (hidden *gorgonia.Node, last *op.Block) {
 	d := newDecoder(c, l, b.packed, embed.Prompt+embed.Slots, b.noise)
 	n := d.arch.names()
 	in := []*gorgonia.Node{b.tensor(n.tokens)}
@@ -78,13 +79,17 @@ func (b *builder) decode(c Config, l lora, embed *op.Embed, prompts *gorgonia.No
 		for _, name := range tensors {
 			in = append(in, b.tensor(name))
 		}
+		block.Sequences = embed.Sequences
+		if last = block; i == c.Layers-1 {
+			block.Most = most
+		}
 		x = b.apply(block, in...)
 	}
 	in = []*gorgonia.Node{x}
 	for _, t := range n.norm.tensors("") {
 		in = append(in, b.tensor(t.name))
 	}
-	return b.apply(d.arch.newNorm(), in...)
+	return b.apply(d.arch.newNorm(), in...), last
 }
 
 // head is the matrix that turns hidden states into logits.

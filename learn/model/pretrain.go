@@ -136,7 +136,7 @@ func newPretraining(cfg Config, opt PretrainOptions, windows [][]int32) (*pretra
 	t.shift = min(pretrainShift, cfg.Positions-longest)
 	t.embed = &op.Embed{Rows: opt.Batch, Slots: longest, IDs: make([]int32, opt.Batch*longest)}
 	t.b = newBuilder(t.params, nil, nil, true)
-	hidden := t.b.decode(cfg, lora{}, t.embed, nil)
+	hidden, _ := t.b.decode(cfg, lora{}, t.embed, nil, 0)
 	t.node = t.b.apply(t.loss, hidden, t.b.head(cfg))
 	cost := t.b.apply(&op.Total{Weights: []float64{1}}, t.node)
 	return t, t.b.finish(cost)

@@ -208,7 +208,7 @@ func testReference(t *testing.T, name string) {
 			if test.prompt {
 				prompts = b.tensor(c.prompt.Name)
 			}
-			hidden := b.decode(c.base.Config, l, embed, prompts)
+			hidden, _ := b.decode(c.base.Config, l, embed, prompts, 0)
 			node := b.apply(loss, hidden, b.head(c.base.Config))
 			var cost *gorgonia.Node
 			if len(trained) > 0 {

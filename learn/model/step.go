@@ -23,6 +23,7 @@ type stepGraph struct {
 	b       *builder
 	fusion  *fusion
 	embed   *op.Embed
+	last    *op.Block // computes only the positions that predict a token of a target
 	lm      *op.CrossEntropy
 	soft    *op.SoftTarget
 	similar *op.Similarity
@@ -189,7 +190,11 @@ func (g *stepGraph) addDecoder(m *Model) *gorgonia.Node {
 	for i := range g.embed.From {
 		g.embed.From[i] = int32(i % g.key.rows)
 	}
-	return g.b.decode(m.base.Config, m.spec.lora(), g.embed, g.fusion.prompts())
+	g.embed.Sequences = &op.Sequences{Lengths: make([]int, sequences)}
+	// A target has at most as many tokens as there are slots, and one that the last soft prompt predicts.
+	hidden, last := g.b.decode(m.base.Config, m.spec.lora(), g.embed, g.fusion.prompts(), sequences*(g.key.slots+1))
+	g.last = last
+	return hidden
 }
 
 func (g *stepGraph) addContrast(s Spec) {
@@ -234,28 +239,29 @@ func (g *stepGraph) load(b Batch, n int, seqs []sequence) {
 
 func present(rows [][]float32, i int) bool { return rows != nil && rows[i] != nil }
 
+// loadSequences lays the sequences, which are in the order of the graph's, one after another.
 func (g *stepGraph) loadSequences(seqs []sequence) {
-	for i := range g.embed.IDs {
-		g.embed.IDs[i] = -1
-	}
+	lengths := g.embed.Sequences.Lengths
+	clear(lengths)
+	g.last.Keep = g.last.Keep[:0]
 	if g.lm != nil {
 		g.lm.At, g.lm.Target = g.lm.At[:0], g.lm.Target[:0]
 	}
 	if g.soft != nil {
 		g.soft.At, g.soft.TopIDs, g.soft.TopLog = g.soft.At[:0], g.soft.TopIDs[:0], g.soft.TopLog[:0]
 	}
-	steps := g.embed.Prompt + g.embed.Slots
+	begin := 0
 	for _, s := range seqs {
 		ids := g.embed.IDs[s.at*g.embed.Slots:][:g.embed.Slots]
-		for j, id := range s.text {
-			ids[j] = int32(id)
+		used := 0
+		for _, id := range s.text {
+			ids[used] = int32(id)
+			used++
 		}
 		for j, id := range s.target {
-			if j+1 < len(s.target) {
-				ids[len(s.text)+j] = int32(id)
-			}
 			// The position before a token predicts it.
-			at := int32(s.at*steps + g.embed.Prompt + len(s.text) + j - 1)
+			at := int32(len(g.last.Keep))
+			g.last.Keep = append(g.last.Keep, int32(begin+g.embed.Prompt+used-1))
 			if s.soft == nil {
 				g.lm.At, g.lm.Target = append(g.lm.At, at), append(g.lm.Target, int32(id))
 			} else {
@@ -263,7 +269,13 @@ func (g *stepGraph) loadSequences(seqs []sequence) {
 				g.soft.TopIDs = append(g.soft.TopIDs, s.soft.TopIDs[j])
 				g.soft.TopLog = append(g.soft.TopLog, s.soft.TopLog[j])
 			}
+			if j+1 < len(s.target) {
+				ids[used] = int32(id)
+				used++
+			}
 		}
+		lengths[s.at] = g.embed.Prompt + used
+		begin += lengths[s.at]
 	}
 }
 

@@ -109,7 +109,7 @@ func TestReferenceStoriesLikelihoods(t *testing.T) {
 			}
 		}
 		b := newBuilder(nil, s.base.Tensors, packed, false)
-		hidden := b.decode(s.base.Config, lora{}, embed, nil)
+		hidden, _ := b.decode(s.base.Config, lora{}, embed, nil, 0)
 		node := b.apply(loss, hidden, b.head(s.base.Config))
 		if err := b.finish(nil); err != nil {
 			t.Fatal(err)

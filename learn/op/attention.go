@@ -9,15 +9,19 @@ import (
 	"github.com/mlecs/mlecs/learn/kernel"
 )
 
-// Attention is causal multi-head attention: softmax(q k^T / sqrt(Width)) v per row of Steps positions and head, where a
-// position attends to itself and those before. Padding on the right needs no mask: no earlier position sees it. With fewer
-// KVHeads than Heads (grouped queries, arXiv 2305.13245), query head h uses the keys and values of head h / (Heads/KVHeads).
-// Input: qkv [rows*Steps, (Heads+2*KVHeads)*Width], with q, k and v side by side. Output: [rows*Steps, Heads*Width].
+// Attention is causal multi-head attention: softmax(q k^T / sqrt(Width)) v per sequence and head, where a position attends to
+// itself and those before. With fewer KVHeads than Heads (grouped queries, arXiv 2305.13245), query head h uses the keys and
+// values of head h / (Heads/KVHeads).
+// Input: qkv [n, (Heads+2*KVHeads)*Width], with q, k and v side by side. Output: [n, Heads*Width].
 type Attention struct {
-	Steps, Heads, KVHeads, Width int
+	Heads, KVHeads, Width int
+	Steps                 int        // positions of every sequence; n is a multiple of it
+	Sequences             *Sequences // if not nil, of which n holds one after another
 
-	probs  []float32 // [rows, Heads, Steps, Steps] of the last Forward
+	evenly Sequences
+	probs  []float32 // per sequence and head [steps, steps], of the last Forward
 	dprobs []float32 // scratch of the same shape
+	task   attentionTask
 }
 
 func (a *Attention) String() string { return "causal attention" }
@@ -41,7 +45,7 @@ func (a *Attention) Shape(in []tensor.Shape) (tensor.Shape, error) {
 	if err := want(in, []string{"qkv"}, tensor.Shape{-1, q + 2*k}); err != nil {
 		return nil, err
 	}
-	if in[0][0]%a.Steps != 0 {
+	if a.Sequences == nil && in[0][0]%a.Steps != 0 {
 		return nil, fmt.Errorf("qkv has %d rows, not a multiple of %d positions", in[0][0], a.Steps)
 	}
 	return tensor.Shape{in[0][0], q}, nil
@@ -67,71 +71,117 @@ func (a *Attention) Backward(grads [][]float32, grad []float32, in [][]float32, 
 	a.backward(dq, dk, dv, grad, q, k, v)
 }
 
-// head finds the i-th pair of row and head in matrices of queries (or outputs) and keys (or values).
-func (a *Attention) head(i int, q, k strided) (strided, strided) {
-	row, head := i/a.Heads*a.Steps, i%a.Heads
-	return q.at(row, head*a.Width), k.at(row, a.keyColumn(head))
-}
-
 // keyColumn is where the keys and values of a query head begin.
 func (a *Attention) keyColumn(head int) int { return head / (a.Heads / a.KVHeads) * a.Width }
 
 func (a *Attention) scale() float32 { return float32(1 / math.Sqrt(float64(a.Width))) }
 
-func (a *Attention) forward(out []float32, q, k, v strided) {
-	t, w := a.Steps, a.Width
-	heads := len(out) / (t * w)
-	probs := sized(&a.probs, heads*t*t)
-	for i := range heads {
-		q, k := a.head(i, q, k)
-		p := probs[i*t*t:][:t*t]
-		kernel.Gemm(false, true, t, t, w, a.scale(), q.data, q.stride, k.data, k.stride, 0, p, t)
-		hideFuture(p, t, 0)
+// sequences divides n rows.
+func (a *Attention) sequences(n int) *Sequences {
+	if a.Sequences != nil {
+		return a.Sequences
 	}
-	kernel.Softmax(heads*t, t, probs, probs)
-	y := strided{out, a.Heads * w}
-	for i := range heads {
-		y, v := a.head(i, y, v)
-		kernel.Gemm(false, false, t, w, t, 1, probs[i*t*t:], t, v.data, v.stride, 0, y.data, y.stride)
-	}
+	return a.evenly.even(n, a.Steps)
 }
 
-// hideFuture takes the logits [n, t] of positions start, start+1, ... out of what each must not see.
-func hideFuture(logits []float32, t, start int) {
-	for i := 0; i*t < len(logits); i++ {
-		row := logits[i*t:][:t]
-		for j := start + i + 1; j < t; j++ {
-			row[j] = float32(math.Inf(-1))
+// attentionTask is a pass over all pairs of a sequence and a head of keys, which no other pair shares anything with.
+type attentionTask struct {
+	*Attention
+	back          bool
+	y, q, k, v    strided // y: the result or its gradient
+	dq, dk, dv    strided
+	rows, entries []int // where the rows and the probabilities of a sequence begin
+	lengths       []int
+}
+
+// run divides the rows and makes the pass.
+func (t *attentionTask) run(a *Attention, n int) {
+	t.Attention, t.lengths = a, a.sequences(n).Lengths
+	t.rows, t.entries = t.rows[:0], t.entries[:0]
+	rows, entries, work := 0, 0, 0
+	for _, l := range t.lengths {
+		t.rows, t.entries = append(t.rows, rows), append(t.entries, entries)
+		rows += l
+		entries += a.Heads * l * l
+	}
+	sized(&a.probs, entries)
+	a.probs = a.probs[:entries]
+	if t.back {
+		a.dprobs = sized(&a.dprobs, entries)
+	}
+	pairs := len(t.lengths) * a.KVHeads
+	work = entries * a.Width / max(1, pairs)
+	kernel.Do(pairs, 1+attentionGrain/max(1, work), t)
+}
+
+// attentionGrain is how many products of a query and a key, or the like, a thread takes at a time.
+const attentionGrain = 1 << 18
+
+// Run implements kernel.Task.
+func (t *attentionTask) Run(lo, hi int) {
+	group := t.Heads / t.KVHeads
+	for i := lo; i < hi; i++ {
+		sequence, shared := i/t.KVHeads, i%t.KVHeads
+		for g := range group {
+			t.head(sequence, shared*group+g, shared, g == 0)
 		}
 	}
 }
 
-func (a *Attention) backward(dq, dk, dv strided, grad []float32, q, k, v strided) {
-	t, w := a.Steps, a.Width
-	heads := len(grad) / (t * w)
-	dprobs := sized(&a.dprobs, heads*t*t)
-	dy := strided{grad, a.Heads * w}
-	for i := range heads {
-		g, v := a.head(i, dy, v)
-		_, dv := a.head(i, dy, dv)
-		kernel.Gemm(true, false, t, w, t, 1, a.probs[i*t*t:], t, g.data, g.stride, a.sum(i), dv.data, dv.stride)
-		kernel.Gemm(false, true, t, t, w, 1, g.data, g.stride, v.data, v.stride, 0, dprobs[i*t*t:], t)
+// head is the pass of one head of queries; first of those that share keys, unless they are not shared.
+func (t *attentionTask) head(sequence, head, shared int, first bool) {
+	n, w := t.lengths[sequence], t.Width
+	if n == 0 {
+		return
 	}
+	row, scale := t.rows[sequence], t.scale()
+	y, q := t.y.at(row, head*w), t.q.at(row, head*w)
+	k, v := t.k.at(row, shared*w), t.v.at(row, shared*w)
+	probs := t.probs[t.entries[sequence]+head*n*n:][:n*n]
+	if !t.back {
+		kernel.Gemm(false, true, n, n, w, scale, q.data, q.stride, k.data, k.stride, 0, probs, n)
+		causalSoftmax(probs, n, 0)
+		kernel.Gemm(false, false, n, w, n, 1, probs, n, v.data, v.stride, 0, y.data, y.stride)
+		return
+	}
+	dprobs := t.dprobs[t.entries[sequence]+head*n*n:][:n*n]
+	dq, dk, dv := t.dq.at(row, head*w), t.dk.at(row, shared*w), t.dv.at(row, shared*w)
+	var sum float32 = 1
+	if first {
+		sum = 0
+	}
+	kernel.Gemm(true, false, n, w, n, 1, probs, n, y.data, y.stride, sum, dv.data, dv.stride)
+	kernel.Gemm(false, true, n, n, w, 1, y.data, y.stride, v.data, v.stride, 0, dprobs, n)
 	// Hidden positions have probability 0, and so no gradient.
-	kernel.SoftmaxGrad(heads*t, t, dprobs, a.probs[:len(dprobs)], dprobs)
-	for i := range heads {
-		q, k := a.head(i, q, k)
-		dq, dk := a.head(i, dq, dk)
-		dp := dprobs[i*t*t:]
-		kernel.Gemm(false, false, t, w, t, a.scale(), dp, t, k.data, k.stride, 0, dq.data, dq.stride)
-		kernel.Gemm(true, false, t, w, t, a.scale(), dp, t, q.data, q.stride, a.sum(i), dk.data, dk.stride)
+	for i := range n {
+		kernel.SoftmaxGradRow(dprobs[i*n:][:n], probs[i*n:], dprobs[i*n:])
+	}
+	kernel.Gemm(false, false, n, w, n, scale, dprobs, n, k.data, k.stride, 0, dq.data, dq.stride)
+	kernel.Gemm(true, false, n, w, n, scale, dprobs, n, q.data, q.stride, sum, dk.data, dk.stride)
+}
+
+// causalSoftmax is the softmax of the logits [n, t] of positions start, start+1, ..., each over itself and those before.
+func causalSoftmax(logits []float32, t, start int) {
+	for i := 0; i*t < len(logits); i++ {
+		row, seen := logits[i*t:][:t], start+i+1
+		kernel.SoftmaxRow(row[:seen], row)
+		clear(row[seen:])
 	}
 }
 
-// sum is 0 for the first head of a group, whose gradient of the shared keys is written, and 1 for the others, whose is added.
-func (a *Attention) sum(i int) float32 {
-	if i%(a.Heads/a.KVHeads) == 0 {
-		return 0
-	}
-	return 1
+func (a *Attention) forward(out []float32, q, k, v strided) {
+	columns := a.Heads * a.Width
+	t := &a.task
+	t.back = false
+	t.y, t.q, t.k, t.v = strided{out, columns}, q, k, v
+	t.run(a, len(out)/columns)
+}
+
+func (a *Attention) backward(dq, dk, dv strided, grad []float32, q, k, v strided) {
+	columns := a.Heads * a.Width
+	t := &a.task
+	t.back = true
+	t.y, t.q, t.k, t.v = strided{grad, columns}, q, k, v
+	t.dq, t.dk, t.dv = dq, dk, dv
+	t.run(a, len(grad)/columns)
 }

@@ -17,6 +17,13 @@ import (
 // those of norm1, of the maps of in, of out, of norm2, of the maps of up, and of down. Those of a norm are its gain, and its
 // bias if it has one; those of a map are an Affine's: weight, bias if any, and lora_A and lora_B if its Rank > 0.
 type Block struct {
+	// Sequences, if not nil, are those of x; otherwise all have Steps positions.
+	Sequences *Sequences
+	// Most, if not 0, makes this the last block of a graph that reads few positions: the output is [Most, Dim] and begins with
+	// those of the rows Keep of x, in that order. What follows them means nothing.
+	Most int
+	Keep []int32
+
 	attention    Attention
 	dim          int
 	norm1, norm2 Norm
@@ -30,6 +37,7 @@ type Block struct {
 
 	// activations of the last Forward
 	a1, qkv, ctx, h, a2, u, g []float32
+	keptX, keptCtx            []float32 // rows Keep of x and ctx
 }
 
 // BlockShape is the size of a Block.
@@ -103,6 +111,9 @@ func (b *Block) Shape(in []tensor.Shape) (tensor.Shape, error) {
 	if err == nil && len(rest) > 0 {
 		err = fmt.Errorf("%d inputs too many", len(rest))
 	}
+	if b.Most > 0 {
+		return tensor.Shape{b.Most, b.dim}, err
+	}
 	return in[0], err
 }
 
@@ -143,18 +154,44 @@ func (b *Block) take(in [][]float32) (t blockTensors) {
 	return t
 }
 
+// sequences are those of x, of which it gives the rows that are in use.
+func (b *Block) sequences(x []float32) (*Sequences, []float32) {
+	b.attention.Sequences = b.Sequences
+	s := b.attention.sequences(len(x) / b.dim)
+	return s, x[:s.Total()*b.dim]
+}
+
 // Forward implements Func.
 func (b *Block) Forward(out []float32, in [][]float32) {
-	x, p := in[0], b.take(in[1:])
+	p := b.take(in[1:])
+	seqs, x := b.sequences(in[0])
 	q, k, v := b.project(x, p)
-	n := len(x) / b.dim
 	if b.rope != nil {
-		b.rope.turn(q, n, b.attention.Heads, 0, 1)
-		b.rope.turn(k, n, b.attention.KVHeads, 0, 1)
+		b.rope.turnEach(q, seqs, b.attention.Heads, 1)
+		b.rope.turnEach(k, seqs, b.attention.KVHeads, 1)
 	}
-	ctx := sized(&b.ctx, n*b.out.in)
+	ctx := sized(&b.ctx, len(x)/b.dim*b.out.in)
 	b.attention.forward(ctx, q, k, v)
-	b.finish(out, x, ctx, p)
+	if b.Most > 0 {
+		x, ctx = gather(&b.keptX, x, b.dim, b.Keep), gather(&b.keptCtx, ctx, b.out.in, b.Keep)
+	}
+	b.finish(out[:len(x)], x, ctx, p)
+}
+
+// gather copies rows of x, width elements each, to *buf.
+func gather(buf *[]float32, x []float32, width int, rows []int32) []float32 {
+	y := sized(buf, len(rows)*width)
+	for i, r := range rows {
+		copy(y[i*width:][:width], x[int(r)*width:])
+	}
+	return y
+}
+
+// scatter adds the rows of y to those of x that they were gathered from.
+func scatter(x, y []float32, width int, rows []int32) {
+	for i, r := range rows {
+		addInto(x[int(r)*width:][:width], y[i*width:][:width])
+	}
 }
 
 // project computes in(norm1(x)).
@@ -197,11 +234,61 @@ func (b *Block) finish(out, x, ctx []float32, p blockTensors) {
 
 // Backward implements Func.
 func (b *Block) Backward(grads [][]float32, grad []float32, in [][]float32, _ []float32) {
-	x, p, d := in[0], b.take(in[1:]), b.take(grads[1:])
-	size := len(x)
-	n := size / b.dim
-	g, u, dh := b.g[:n*b.down.in], b.u[:n*width(b.up)], b.scratch.slot(2, size)
+	p, d := b.take(in[1:]), b.take(grads[1:])
+	seqs, x := b.sequences(in[0])
+	n := len(x) / b.dim
+	ctx := b.ctx[:n*b.out.in]
+	kept := len(x)
+	if b.Most > 0 {
+		kept = len(b.Keep) * b.dim
+		ctx = b.keptCtx[:len(b.Keep)*b.out.in]
+	}
+	dh := b.scratch.slot(2, kept)
+	b.finishGrad(dh, grad[:kept], p, d)
 
+	dctx, dqkv := b.scratch.slot(1, n*b.out.in), b.scratch.slot(0, n*width(b.in))
+	if b.Most > 0 {
+		some := b.scratch.slot(3, len(ctx))
+		b.out.backward(some, 0, d.out, dh, ctx, p.out)
+		clear(dctx)
+		scatter(dctx, some, b.out.in, b.Keep)
+	} else {
+		b.out.backward(dctx, 0, d.out, dh, ctx, p.out)
+	}
+	q, k, v := b.split(b.qkv[:len(dqkv)])
+	dq, dk, dv := b.split(dqkv)
+	b.attention.backward(dq, dk, dv, dctx, q, k, v)
+	if b.rope != nil {
+		b.rope.turnEach(dq, seqs, b.attention.Heads, -1)
+		b.rope.turnEach(dk, seqs, b.attention.KVHeads, -1)
+	}
+	dx := grads[0]
+	if dx != nil {
+		dx = dx[:len(x)]
+	}
+	var da []float32
+	if dx != nil || wanted(d.norm1) {
+		da = b.scratch.slot(1, len(x))
+	}
+	applyGrad(da, b.in, d.in[:], dqkv, b.a1[:len(x)], p.in[:])
+	if da == nil {
+		return
+	}
+	b.norm1.backward(dx, d.norm1, da, x, p.norm1)
+	switch {
+	case dx == nil:
+	case b.Most > 0:
+		scatter(dx, dh, b.dim, b.Keep)
+	default:
+		addInto(dx, dh)
+	}
+}
+
+// finishGrad is the gradient of finish with respect to h, in dh, and its parameters.
+func (b *Block) finishGrad(dh, grad []float32, p, d blockTensors) {
+	size := len(grad)
+	n := size / b.dim
+	g, u := b.g[:n*b.down.in], b.u[:n*width(b.up)]
 	dg, du := b.scratch.slot(0, len(g)), b.scratch.slot(3, len(u))
 	b.down.backward(dg, 0, d.down, grad, g, p.down)
 	if len(b.up) == 1 {
@@ -213,29 +300,6 @@ func (b *Block) Backward(grads [][]float32, grad []float32, in [][]float32, _ []
 	applyGrad(da, b.up, d.up[:], du, b.a2[:size], p.up[:])
 	b.norm2.backward(dh, d.norm2, da, b.h[:size], p.norm2)
 	addInto(dh, grad)
-
-	dctx, dqkv := b.scratch.slot(1, n*b.out.in), b.scratch.slot(0, n*width(b.in))
-	b.out.backward(dctx, 0, d.out, dh, b.ctx[:len(dctx)], p.out)
-	q, k, v := b.split(b.qkv[:len(dqkv)])
-	dq, dk, dv := b.split(dqkv)
-	b.attention.backward(dq, dk, dv, dctx, q, k, v)
-	if b.rope != nil {
-		b.rope.turn(dq, n, b.attention.Heads, 0, -1)
-		b.rope.turn(dk, n, b.attention.KVHeads, 0, -1)
-	}
-	dx := grads[0]
-	da = nil
-	if dx != nil || wanted(d.norm1) {
-		da = b.scratch.slot(1, size)
-	}
-	applyGrad(da, b.in, d.in[:], dqkv, b.a1[:size], p.in[:])
-	if da == nil {
-		return
-	}
-	b.norm1.backward(dx, d.norm1, da, x, p.norm1)
-	if dx != nil {
-		addInto(dx, dh)
-	}
 }
 
 func wanted(grads [][]float32) bool {

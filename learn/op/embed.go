@@ -14,6 +14,10 @@ type Embed struct {
 	// Rotary says that there is no position table, because the blocks tell positions apart by Rope.
 	Rotary bool
 
+	// Sequences, if not nil, has the positions of every row that are wanted, soft prompts included. The rows of the output lie
+	// one after another without gaps.
+	Sequences *Sequences
+
 	// IDs [Rows*Slots] are the token ids; a negative one is padding and adds nothing to the position.
 	IDs []int32
 	// From [Rows] names the row of soft prompts that a row begins with: several sequences may continue one prompt.
@@ -105,11 +109,16 @@ func (e *Embed) Backward(grads [][]float32, grad []float32, _ [][]float32, _ []f
 func (e *Embed) each(visit func(at, pos, prompt, id int)) {
 	at := 0
 	for r := range e.Rows {
-		for p := range e.Prompt {
+		prompt, slots := e.Prompt, e.Slots
+		if e.Sequences != nil {
+			prompt = min(e.Prompt, e.Sequences.Lengths[r])
+			slots = e.Sequences.Lengths[r] - prompt
+		}
+		for p := range prompt {
 			visit(at, e.Offset+p, (int(e.From[r])*e.Prompt+p)*e.dim, -1)
 			at += e.dim
 		}
-		for s := range e.Slots {
+		for s := range slots {
 			visit(at, e.Offset+e.Prompt+s, -1, int(e.IDs[r*e.Slots+s]))
 			at += e.dim
 		}

@@ -52,8 +52,7 @@ func (a *Attention) extend(out []float32, q strided, n int, keys, values strided
 		q, y := q.at(0, head*w), y.at(0, head*w)
 		k, v := keys.at(0, a.keyColumn(head)), values.at(0, a.keyColumn(head))
 		kernel.Gemm(false, true, n, t, w, a.scale(), q.data, q.stride, k.data, k.stride, 0, scores, t)
-		hideFuture(scores, t, start)
-		kernel.Softmax(n, t, scores, scores)
+		causalSoftmax(scores[:n*t], t, start)
 		kernel.Gemm(false, false, n, w, t, 1, scores, t, v.data, v.stride, 0, y.data, y.stride)
 	}
 }

@@ -188,6 +188,7 @@ func TestGradients(t *testing.T) {
 		{"LoRA with dropout", &op.Affine{Rank: 2, Scale: 2, Noise: noise}, append([]leaf{random(r, 1, 4, 3)}, frozenBase(affine(3, 5, 2))...)},
 		{"attention", &op.Attention{Steps: 4, Heads: 2, KVHeads: 2, Width: 3}, []leaf{random(r, 1, 8, 18)}},
 		{"attention with shared keys", &op.Attention{Steps: 4, Heads: 4, KVHeads: 2, Width: 3}, []leaf{random(r, 1, 8, 24)}},
+		{"attention over sequences", &op.Attention{Heads: 2, KVHeads: 1, Width: 3, Sequences: &op.Sequences{Lengths: []int{3, 1, 0, 4}}}, []leaf{random(r, 1, 8, 12)}},
 		{"RMS norm", &op.RMSNorm{Eps: 1e-5}, []leaf{random(r, 1, 3, 5), gain(5)}},
 		{"RMS norm, frozen", &op.RMSNorm{Eps: 1e-5}, []leaf{random(r, 1, 3, 5), frozen(gain(5))}},
 		{"RMS norm of data", &op.RMSNorm{Eps: 1e-5}, []leaf{frozen(random(r, 1, 3, 5)), gain(5)}},
@@ -232,6 +233,11 @@ func TestGradients(t *testing.T) {
 		first, leaves := build(2, true)
 		leaves[0].frozen = true
 		tests = append(tests, test{family + " block, LoRA, input is data", first, leaves})
+		// Of 8 rows the last is in no sequence, and of the others some are kept, one of them twice.
+		last, leaves := build(2, true)
+		last.Sequences = &op.Sequences{Lengths: []int{4, 0, 1, 2}}
+		last.Most, last.Keep = 6, []int32{2, 3, 3, 4, 6}
+		tests = append(tests, test{family + " block that keeps some rows", last, leaves})
 		dropping, leaves := build(2, true)
 		for _, i := range []int{0, 3} {
 			dropping.Affines()[i].Noise = noise

@@ -55,15 +55,27 @@ func (r *Rope) Backward(grads [][]float32, grad []float32, _ [][]float32, _ []fl
 
 func (r *Rope) turnAll(x []float32, sign float32) {
 	columns := r.heads * r.width
-	r.turn(strided{x, columns}, len(x)/columns, r.heads, 0, sign)
+	for at := 0; at < len(x); at += r.steps * columns {
+		r.turn(strided{x[at:], columns}, r.steps, r.heads, 0, sign)
+	}
 }
 
-// turn turns n rows in place: forward with sign 1, back with -1. The first is at position start; after the last position
-// the next sequence begins.
+// turnEach turns the rows of every sequence.
+func (r *Rope) turnEach(x strided, s *Sequences, heads int, sign float32) {
+	row := 0
+	for _, n := range s.Lengths {
+		if n > 0 {
+			r.turn(x.at(row, 0), n, heads, 0, sign)
+		}
+		row += n
+	}
+}
+
+// turn turns n rows in place: forward with sign 1, back with -1. The first is at position start.
 func (r *Rope) turn(x strided, n, heads, start int, sign float32) {
 	half := r.width / 2
 	for i := range n {
-		at := (start + i) % r.steps * half
+		at := (start + i) * half
 		cos, sin := r.cos[at:at+half], r.sin[at:at+half]
 		for h := range heads {
 			row := x.data[i*x.stride+h*r.width:][:r.width]
