@@ -13,16 +13,38 @@ import (
 )
 
 func TestTogetherBeatsAloneAndConstant(t *testing.T) {
+	// One seed's score moves by some 0.05 with nothing but rounding.
+	const seeds = 4
+	var together, alone, constant, cloud float64
+	for seed := uint64(1); seed <= seeds; seed++ {
+		s := compare(t, seed)
+		t.Logf("seed %d: together %.3f, alone %.3f, constant %.3f; super-peer %.3f", seed, s.together, s.alone, s.constant, s.cloud)
+		together, alone = together+s.together/seeds, alone+s.alone/seeds
+		constant, cloud = constant+s.constant/seeds, cloud+s.cloud/seeds
+	}
+	if together < alone+0.03 || together < constant+0.1 {
+		t.Errorf("edges together %.3f, alone %.3f, constant %.3f", together, alone, constant)
+	}
+	test := observe("test-super", 100, noise, both)
+	if c := method.Constant(observe("public", publicRows, noise, both), test); cloud < c.RougeLsum+0.15 {
+		t.Errorf("super-peer %.3f, constant %.3f", cloud, c.RougeLsum)
+	}
+}
+
+// comparison is the mean Rouge-LSum of the edges in a federation, of their twins that train alone, of constant answers, and
+// that of the super-peer.
+type comparison struct{ together, alone, constant, cloud float64 }
+
+func compare(t *testing.T, seed uint64) (s comparison) {
 	ctx := context.Background()
 	cfg := testConfig()
-	cfg.CCLSteps, cfg.AMTSteps, cfg.CloudSteps = 30, 20, 60
+	cfg.CCLSteps, cfg.AMTSteps, cfg.CloudSteps, cfg.Seed = 30, 20, 60, seed
 	const private, rounds = 12, 3
 	small, large := testBases(t)
 	f := newFederation(t, cfg, private, method.DefaultShare())
 	if _, err := method.Simulate(ctx, f.cloud, f.edges, 1, rounds, nil, nil); err != nil {
 		t.Fatal(err)
 	}
-	var together, alone, constant float64
 	for i, modalities := range edgeModalities {
 		name := fmt.Sprintf("edge-%d", i)
 		rows, test := observe(name, private, noise, modalities), observe("test-"+name, 100, noise, modalities)
@@ -46,27 +68,19 @@ func TestTogetherBeatsAloneAndConstant(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c := method.Constant(rows, test)
-		t.Logf("%s: constant %.3f, alone %.3f, together %.3f", name, c.RougeLsum, a.RougeLsum, b.RougeLsum)
-		if b.RougeLsum <= c.RougeLsum {
-			t.Errorf("%s: together %.3f is not above the constant answer's %.3f", name, b.RougeLsum, c.RougeLsum)
-		}
-		together, alone, constant = together+b.RougeLsum/3, alone+a.RougeLsum/3, constant+c.RougeLsum/3
+		s.together += b.RougeLsum / 3
+		s.alone += a.RougeLsum / 3
+		s.constant += method.Constant(rows, test).RougeLsum / 3
 	}
-	if together < alone+0.05 {
-		t.Errorf("edges together %.3f, alone %.3f, constant %.3f", together, alone, constant)
-	}
-	test := observe("test-super", 100, noise, both)
-	s, err := f.cloud.Evaluate(ctx, test)
+	score, err := f.cloud.Evaluate(ctx, observe("test-super", 100, noise, both))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c := method.Constant(observe("public", publicRows, noise, both), test); s.RougeLsum < c.RougeLsum+0.15 {
-		t.Errorf("super-peer %.3f, constant %.3f", s.RougeLsum, c.RougeLsum)
-	}
+	s.cloud = score.RougeLsum
 	if total, trainable := f.cloud.Params(); trainable <= 0 || total <= trainable+large.Params()-1 {
 		t.Errorf("%d parameters, %d trainable", total, trainable)
 	}
+	return s
 }
 
 // The same seed gives the same bits for every GOMAXPROCS, and whether or not every node restarts between the rounds.
