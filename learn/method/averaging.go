@@ -17,50 +17,69 @@ type averaging struct {
 	proxies []*worker // one a family
 }
 
-// scheme is what averaging methods differ in.
+// scheme is what averaging methods differ in. Fields that are nil change nothing.
 type scheme struct {
-	name string
-	// combine makes one of what the sources have and hands it to the receivers; weights go with sources.
-	combine func(a *averaging, sources []*worker, weights []float64, receivers []*worker, round uint64, t *tally) error
-	// structure: see newCrowd. The proxies have all modalities and the config of their family.
-	structure func(w World) func(i int, cfg Config, m []model.Modality) (Config, []model.Modality)
-	// goal adds to the objective of an edge at the start of its round; nil: nothing.
-	goal func(e *worker, o *model.Objective)
-	// transfer: the large model takes over averaged components of equal signature, if Config.Transfer says so.
-	transfer bool
+	combine     func(a *averaging, x exchange) error
+	config      func(i int, cfg Config) Config         // of edge i
+	proxyConfig func(family int, cfg Config) Config    // of a family's proxy
+	everything  bool                                   // edges have all modalities
+	goal        func(e *worker, goal *model.Objective) // adds to an edge's objective at the start of its round
+	transfer    bool                                   // the large model takes over means of equal signature, if Config.Transfer says so
 }
 
-// averagingMethods average LoRA (FedIT, arXiv 2305.05644), or all components of models that have all modalities, missing ones filled with
-// zeros.
+// exchange is one family's part of a round: combine makes one of what the sources have and hands it to the receivers.
+type exchange struct {
+	round     uint64
+	sources   []*worker
+	weights   []float64 // of sources
+	receivers []*worker
+	wire      *tally
+}
+
+// averagingMethods exchange LoRA, the last one all components.
 func averagingMethods() []starter {
-	schemes := []scheme{
-		{name: "fedavg-lora", combine: averageOf("lora")},
-		{name: "fedavg-zero", combine: averageOf(DefaultShare()...), transfer: true, structure: everyModality},
-	}
 	var out []starter
-	for _, s := range schemes {
-		out = append(out, starter{s.name, func(w World) (Federation, error) { return newAveraging(w, s) }})
+	for _, m := range []struct {
+		name   string
+		scheme func(World) scheme
+	}{
+		{"fedavg-lora", fedit}, {"fedprox", fedprox}, {"hetlora", hetlora}, {"flora", flora}, {"fedilora", fedilora}, {"fedavg-zero", zeroFilled},
+	} {
+		out = append(out, starter{m.name, func(w World) (Federation, error) { return newAveraging(w, m.scheme(w)) }})
 	}
 	return out
 }
 
-// everyModality gives all nodes one structure.
-func everyModality(w World) func(int, Config, []model.Modality) (Config, []model.Modality) {
-	return func(_ int, cfg Config, _ []model.Modality) (Config, []model.Modality) { return cfg, w.Modalities }
+// fedit is FedIT (arXiv 2305.05644): A and B of LoRA are averaged, by rows, and everything else stays on its node.
+func fedit(World) scheme { return scheme{combine: averageOf("lora")} }
+
+// zeroFilled gives all nodes the structure of a node that has all modalities, and averages every component, by rows. Modalities that a
+// node does not have are zeros. Beyond what such an average can do within a family, the large model takes over encoders of equal
+// structure, as in mlecs.
+func zeroFilled(World) scheme {
+	return scheme{combine: averageOf(DefaultShare()...), everything: true, transfer: true}
 }
 
 func newAveraging(w World, s scheme) (*averaging, error) {
-	var structure func(int, Config, []model.Modality) (Config, []model.Modality)
-	if s.structure != nil {
-		structure = s.structure(w)
-	}
-	c, err := newCrowd(w, true, structure)
+	c, err := newCrowd(w, true, func(i int, cfg Config, m []model.Modality) (Config, []model.Modality) {
+		if s.config != nil {
+			cfg = s.config(i, cfg)
+		}
+		if s.everything {
+			m = w.Modalities
+		}
+		return cfg, m
+	})
 	if err != nil {
 		return nil, err
 	}
 	a := &averaging{crowd: c, scheme: s}
 	for family, small := range w.Small {
-		p, err := newWorker(w.Config.Of(family), small, w.Modalities, w.Public, nil, proxyStream(w.Stream, family))
+		cfg := w.Config.Of(family)
+		if s.proxyConfig != nil {
+			cfg = s.proxyConfig(family, cfg)
+		}
+		p, err := newWorker(cfg, small, w.Modalities, w.Public, nil, proxyStream(w.Stream, family))
 		if err != nil {
 			return nil, err
 		}
@@ -83,7 +102,7 @@ func (a *averaging) Round(ctx context.Context, round uint64, p Progress) (Traffi
 				return Traffic{}, err
 			}
 		}
-		if err := a.exchange(round, t); err != nil {
+		if err := a.share(round, t); err != nil {
 			return Traffic{}, err
 		}
 	}
@@ -93,35 +112,35 @@ func (a *averaging) Round(ctx context.Context, round uint64, p Progress) (Traffi
 		}
 	}
 	if round == 0 {
-		if err := a.exchange(round, t); err != nil {
+		if err := a.share(round, t); err != nil {
 			return Traffic{}, err
 		}
 	}
 	return t.mean(), a.server.study(ctx, labelledStage, round, a.cfg.CloudSteps, a.server.rows, a.server.cfg.objective(), p)
 }
 
-// exchange combines within every family. Before the edges have learned anything (round 0) the proxy is the only source.
-func (a *averaging) exchange(round uint64, t *tally) error {
+// share exchanges within every family. Before the edges have learned anything (round 0) the proxy is the only source.
+func (a *averaging) share(round uint64, wire *tally) error {
 	for family, proxy := range a.proxies {
-		var sources, receivers []*worker
-		var weights []float64
+		x := exchange{round: round, wire: wire}
 		for _, e := range a.edges {
 			if e.node.Family != family {
 				continue
 			}
-			receivers = append(receivers, e)
+			x.receivers = append(x.receivers, e)
 			if round > 0 {
-				sources, weights = append(sources, e), append(weights, float64(len(e.rows)))
+				x.sources, x.weights = append(x.sources, e), append(x.weights, float64(len(e.rows)))
 			}
 		}
 		own := a.cfg.ProxyWeight * float64(len(proxy.rows))
-		if len(sources) == 0 {
+		if len(x.sources) == 0 {
 			own = 1
 		}
 		if own > 0 {
-			sources, weights = append(sources, proxy), append(weights, own)
+			x.sources, x.weights = append(x.sources, proxy), append(x.weights, own)
 		}
-		if err := a.combine(a, sources, weights, append(receivers, proxy), round, t); err != nil {
+		x.receivers = append(x.receivers, proxy)
+		if err := a.combine(a, x); err != nil {
 			return fmt.Errorf("round %d, family %d: %w", round, family, err)
 		}
 	}
@@ -129,32 +148,33 @@ func (a *averaging) exchange(round uint64, t *tally) error {
 }
 
 // averageOf averages components of some kinds, by weights, over the sources, whose structure is one.
-func averageOf(kinds ...string) func(*averaging, []*worker, []float64, []*worker, uint64, *tally) error {
-	return func(a *averaging, sources []*worker, weights []float64, receivers []*worker, _ uint64, t *tally) error {
-		var mean []adapter.Component
-		versions := make([][]adapter.Component, len(sources))
-		for i, s := range sources {
-			versions[i] = s.shared(kinds)
-			if err := a.sends(s, versions[i], t); err != nil {
+func averageOf(kinds ...string) func(*averaging, exchange) error {
+	return func(a *averaging, x exchange) error {
+		var versions [][]adapter.Component
+		for _, s := range x.sources {
+			version := s.shared(kinds)
+			if err := a.sends(s, version, x.wire); err != nil {
 				return err
 			}
+			versions = append(versions, version)
 		}
+		var mean []adapter.Component
 		for at := range versions[0] {
 			var all []adapter.Component
-			for _, v := range versions {
-				all = append(all, v[at])
+			for _, version := range versions {
+				all = append(all, version[at])
 			}
-			c, err := adapter.WeightedMean(all, weights)
+			c, err := adapter.WeightedMean(all, x.weights)
 			if err != nil {
 				return err
 			}
 			mean = append(mean, c)
 		}
-		for _, r := range receivers {
+		for _, r := range x.receivers {
 			if _, err := r.adopt(mean); err != nil {
 				return err
 			}
-			if err := a.receives(r, mean, t); err != nil {
+			if err := a.receives(r, mean, x.wire); err != nil {
 				return err
 			}
 		}

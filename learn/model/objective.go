@@ -3,6 +3,8 @@ package model
 import (
 	"fmt"
 	"math"
+
+	"github.com/mlecs/mlecs/learn/adapter"
 )
 
 // Kinds of contrastive loss.
@@ -18,6 +20,9 @@ type Objective struct {
 	Tau                float64 // temperature of ContrastGram; 0 means 0.07
 	LR, Decay          float64 // AdamW
 	Clip               float64 // global gradient norm; 0: not clipped
+	// Penalty, if not nil, adds to the gradients what a loss on the weights themselves would, before they are clipped. It must not
+	// change the weights, which are given in the order of their gradients.
+	Penalty func(weights []adapter.Tensor, gradients [][]float32)
 }
 
 // Loss of one step, each part before its weight; 0 for what was not computed.

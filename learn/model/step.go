@@ -5,6 +5,7 @@ import (
 
 	"gorgonia.org/gorgonia"
 
+	"github.com/mlecs/mlecs/learn/adapter"
 	"github.com/mlecs/mlecs/learn/op"
 )
 
@@ -41,7 +42,15 @@ func (m *Model) Step(b Batch, o Objective, seed uint64) (Loss, error) {
 	if err != nil {
 		return Loss{}, fmt.Errorf("step: %w", err)
 	}
-	if err := update(g.b.params, g.b.gradients(), o.LR, o.Decay, o.Clip); err != nil {
+	gradients := g.b.gradients()
+	if o.Penalty != nil {
+		weights := make([]adapter.Tensor, len(g.b.params))
+		for i, p := range g.b.params {
+			weights[i] = p.Tensor
+		}
+		o.Penalty(weights, gradients)
+	}
+	if err := update(g.b.params, gradients, o.LR, o.Decay, o.Clip); err != nil {
 		return Loss{}, fmt.Errorf("step: %w", err)
 	}
 	return loss, nil
