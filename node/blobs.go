@@ -1,7 +1,6 @@
 package node
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -18,13 +17,14 @@ import (
 )
 
 const (
-	codecSafetensors = "safetensors"
 	// maxComponent bounds one component's blob, maxSupervision and maxCheckpoint the other blobs of an aggregate.
 	maxComponent   = 256 << 20
 	maxSupervision = 1 << 30
 	maxCheckpoint  = 4 << 30
 	// headerSlack is how much a component's blob may be larger than its float32 values.
 	headerSlack = 1 << 20
+	// mostPerByte is how many values a byte of a blob of whole values may stand for: a small blob must not take much memory.
+	mostPerByte = 64
 	// parallelFetches bounds the blobs that a learner fetches at once.
 	parallelFetches = 4
 )
@@ -36,47 +36,44 @@ var (
 	errNotFetched = errors.New("not fetched")
 )
 
-// putComponent stores c as a blob and gives what a record says of it.
-func putComponent(store *storage.Store, c adapter.Component) (record.Component, error) {
-	var buf bytes.Buffer
-	if err := adapter.Write(&buf, c); err != nil {
-		return record.Component{}, fmt.Errorf("encode component %s: %w", c.Name, err)
-	}
-	blob, err := store.PutBlobBytes(buf.Bytes())
+// putComponent stores the blob of c, and gives what a record says of it.
+func putComponent(store *storage.Store, c adapter.Component, b method.Blob) (record.Component, error) {
+	blob, err := store.PutBlobBytes(b.Bytes)
 	if err != nil {
 		return record.Component{}, fmt.Errorf("store component %s: %w", c.Name, err)
 	}
-	return record.Component{Name: c.Name, Signature: c.Signature, Codec: codecSafetensors, Params: c.Params(), Blob: blob}, nil
+	return record.Component{Name: c.Name, Signature: c.Signature, Codec: b.Codec, Params: c.Params(), Blob: blob}, nil
 }
 
-// checkComponent refuses, before anything is fetched, a component that could not be used.
-func checkComponent(c record.Component) error {
+// checkComponent refuses, before anything is fetched, a component that could not be used, or is not in the federation's codec.
+func checkComponent(c record.Component, codec string) error {
 	switch {
-	case c.Codec != codecSafetensors:
-		return fmt.Errorf("component %s: %w: codec %q is not known", c.Name, errBadBlob, c.Codec)
-	case c.Params < 1 || c.Blob.Bytes > maxComponent || c.Blob.Bytes > 4*c.Params+headerSlack:
+	case c.Codec != codec:
+		return fmt.Errorf("component %s: %w: it is encoded as %q, the federation's codec is %q", c.Name, errBadBlob, c.Codec, codec)
+	case c.Params < 1 || c.Params > maxComponent/4 || c.Blob.Bytes > 4*c.Params+headerSlack,
+		!adapter.OfDifferences(codec) && c.Params > mostPerByte*c.Blob.Bytes: // the others are as large as their references
 		return fmt.Errorf("component %s: %w: %d bytes for %d parameters", c.Name, errBadBlob, c.Blob.Bytes, c.Params)
 	}
 	return nil
 }
 
-// readComponent decodes a stored component, and checks that it is what the record says.
-func readComponent(store *storage.Store, c record.Component) (adapter.Component, error) {
+// readComponent decodes a stored component, and checks that it is what the record says. reference is for codecs of differences.
+func readComponent(store *storage.Store, c record.Component, reference adapter.Component) (adapter.Component, error) {
 	var none adapter.Component
-	b, err := store.ReadBlob(c.Blob.CID, c.Blob.Bytes)
+	if adapter.OfDifferences(c.Codec) && c.Params != reference.Params() {
+		return none, fmt.Errorf("component %s: %w: %d parameters; what it is the difference to has %d", c.Name, errBadBlob, c.Params, reference.Params())
+	}
+	raw, err := store.ReadBlob(c.Blob.CID, c.Blob.Bytes)
 	if err != nil {
 		return none, fmt.Errorf("component %s: read blob %s: %w", c.Name, c.Blob.CID, err)
 	}
-	got, err := adapter.Read(bytes.NewReader(b), maxComponent)
+	got, err := method.Blob{Codec: c.Codec, Bytes: raw}.Open(reference, c.Params)
 	if err != nil {
 		return none, fmt.Errorf("component %s: %w: %w", c.Name, errBadBlob, err)
 	}
 	if got.Name != c.Name || got.Signature != c.Signature || got.Params() != c.Params {
 		return none, fmt.Errorf("component %s: %w: the blob holds %s with signature %s and %d parameters, the record says %s and %d",
 			c.Name, errBadBlob, got.Name, got.Signature, got.Params(), c.Signature, c.Params)
-	}
-	if err := got.Check(); err != nil {
-		return none, fmt.Errorf("component %s: %w: %w", c.Name, errBadBlob, err)
 	}
 	return got, nil
 }
@@ -99,8 +96,8 @@ func (n *Node) fetchBlobs(ctx context.Context, blobs []record.Blob, author peer.
 	return g.Wait()
 }
 
-// fetchDelta brings a delta's blobs and decodes them. An error that Is errBadBlob is for good.
-func (n *Node) fetchDelta(ctx context.Context, d *deltaEntry) (*method.Delta, error) {
+// fetchDelta brings a delta's blobs, and what its differences are to, and decodes them. An error that Is errBadBlob is for good.
+func (n *Node) fetchDelta(ctx context.Context, d *deltaEntry, origins *origins) (*method.Delta, error) {
 	out := &method.Delta{
 		Round: d.body.Round, Modalities: d.body.Modalities, Rows: int(min(d.body.Rows, maxRows)), Public: int(min(d.body.Public, maxRows)), Metrics: d.body.Metrics,
 	}
@@ -109,7 +106,7 @@ func (n *Node) fetchDelta(ctx context.Context, d *deltaEntry) (*method.Delta, er
 		if kind, _, _ := strings.Cut(c.Name, "/"); !slices.Contains(n.genesis.Share, kind) {
 			return nil, fmt.Errorf("component %s: %w: the federation does not share it", c.Name, errBadBlob)
 		}
-		if err := checkComponent(c); err != nil {
+		if err := checkComponent(c, n.genesis.codec()); err != nil {
 			return nil, err
 		}
 		blobs[i] = c.Blob
@@ -118,7 +115,11 @@ func (n *Node) fetchDelta(ctx context.Context, d *deltaEntry) (*method.Delta, er
 		return nil, err
 	}
 	for _, c := range d.body.Components {
-		part, err := readComponent(n.store, c)
+		reference, err := origins.reference(ctx, d, c)
+		if err != nil {
+			return nil, fmt.Errorf("component %s: %w", c.Name, err)
+		}
+		part, err := readComponent(n.store, c, reference)
 		if err != nil {
 			return nil, err
 		}
@@ -137,7 +138,7 @@ func (n *Node) fetchAggregate(ctx context.Context, a *aggregateEntry, want func(
 	var blobs []record.Blob
 	for _, c := range a.body.Components {
 		if want(c.Component) {
-			if err := checkComponent(c.Component); err != nil {
+			if err := checkComponent(c.Component, n.genesis.method.AggregateCodec); err != nil {
 				return nil, err
 			}
 			parts, blobs = append(parts, c), append(blobs, c.Blob)
@@ -154,7 +155,7 @@ func (n *Node) fetchAggregate(ctx context.Context, a *aggregateEntry, want func(
 		return nil, err
 	}
 	for _, c := range parts {
-		part, err := readComponent(n.store, c.Component)
+		part, err := readComponent(n.store, c.Component, adapter.Component{})
 		if err != nil {
 			return nil, err
 		}
@@ -165,7 +166,8 @@ func (n *Node) fetchAggregate(ctx context.Context, a *aggregateEntry, want func(
 		if err != nil {
 			return nil, fmt.Errorf("supervision: read blob %s: %w", sup.CID, err)
 		}
-		if out.Supervision, err = method.ReadSupervision(bytes.NewReader(b), maxSupervision); err != nil {
+		most := n.genesis.method.MaxSupervision(int(min(n.genesis.Data.Rows, maxRows)))
+		if out.Supervision, err = method.DecodeSupervision(b, most); err != nil {
 			return nil, fmt.Errorf("supervision: %w: %w", errBadBlob, err)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/mlecs/mlecs/learn/adapter"
+	"github.com/mlecs/mlecs/learn/method"
 	"github.com/mlecs/mlecs/storage"
 	"github.com/mlecs/mlecs/storage/record"
 )
@@ -17,17 +18,32 @@ func component(values ...float32) adapter.Component {
 	return adapter.Component{Name: "lora", Signature: adapter.Signature(tensors), Tensors: tensors}
 }
 
-func TestComponentTravels(t *testing.T) {
-	s := newStore(t)
-	want := component(1, -2.5, 3)
-	c, err := putComponent(s, want)
+// put stores c in codec, whose setting is its name.
+func put(t *testing.T, s *storage.Store, codec string, c adapter.Component) record.Component {
+	t.Helper()
+	parsed, err := adapter.ParseCodec(codec)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := checkComponent(c); err != nil {
+	raw, err := parsed.Encode(c)
+	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := readComponent(s, c)
+	rc, err := putComponent(s, c, method.Blob{Codec: codec, Bytes: raw})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return rc
+}
+
+func TestComponentTravels(t *testing.T) {
+	s := newStore(t)
+	want := component(1, -2.5, 3)
+	c := put(t, s, adapter.CodecBF16, want)
+	if err := checkComponent(c, adapter.CodecBF16); err != nil {
+		t.Fatal(err)
+	}
+	got, err := readComponent(s, c, adapter.Component{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,10 +54,7 @@ func TestComponentTravels(t *testing.T) {
 
 func TestComponentThatLiesIsLeftOut(t *testing.T) {
 	s := newStore(t)
-	honest, err := putComponent(s, component(1, 2, 3))
-	if err != nil {
-		t.Fatal(err)
-	}
+	honest := put(t, s, adapter.CodecSafetensors, component(1, 2, 3))
 	raw := func(b []byte) record.Blob {
 		blob, err := s.PutBlobBytes(b)
 		if err != nil {
@@ -62,6 +75,7 @@ func TestComponentThatLiesIsLeftOut(t *testing.T) {
 		{"another codec", func(c *record.Component) { c.Codec = "zip" }},
 		{"no parameters", func(c *record.Component) { c.Params = 0 }},
 		{"more bytes than the parameters need", func(c *record.Component) { c.Blob.Bytes = 4*c.Params + headerSlack + 1 }},
+		{"more parameters than its bytes can hold", func(c *record.Component) { c.Params = mostPerByte*c.Blob.Bytes + 1 }},
 		{"more bytes than any component", func(c *record.Component) { c.Blob.Bytes, c.Params = maxComponent+1, maxComponent }},
 		{"another name", func(c *record.Component) { c.Name = "encoder/image" }},
 		{"another signature", func(c *record.Component) { c.Signature = "other" }},
@@ -73,9 +87,9 @@ func TestComponentThatLiesIsLeftOut(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			c := honest
 			tc.change(&c)
-			err := checkComponent(c)
+			err := checkComponent(c, adapter.CodecSafetensors)
 			if err == nil {
-				_, err = readComponent(s, c)
+				_, err = readComponent(s, c, adapter.Component{})
 			}
 			if !errors.Is(err, errBadBlob) || !strings.Contains(err.Error(), c.Name) {
 				t.Errorf("got %v, want errBadBlob that names %s", err, c.Name)
@@ -84,12 +98,21 @@ func TestComponentThatLiesIsLeftOut(t *testing.T) {
 	}
 }
 
-func TestComponentThatIsMissingIsNotBad(t *testing.T) {
-	c, err := putComponent(newStore(t), component(1))
-	if err != nil {
-		t.Fatal(err)
+func TestDifferenceIsAddedToItsReference(t *testing.T) {
+	s := newStore(t)
+	c := put(t, s, adapter.CodecTopK, component(0, 0.5, 0))
+	got, err := readComponent(s, c, component(1, 2, 3))
+	if err != nil || got.Tensors[0].Data[1] != 2.5 {
+		t.Errorf("got %+v, %v", got, err)
 	}
-	if _, err := readComponent(newStore(t), c); !errors.Is(err, storage.ErrNotFound) || errors.Is(err, errBadBlob) {
+	if _, err := readComponent(s, c, component(1, 2, 3, 4)); !errors.Is(err, errBadBlob) {
+		t.Errorf("a reference of another size: %v", err)
+	}
+}
+
+func TestComponentThatIsMissingIsNotBad(t *testing.T) {
+	c := put(t, newStore(t), adapter.CodecSafetensors, component(1))
+	if _, err := readComponent(newStore(t), c, adapter.Component{}); !errors.Is(err, storage.ErrNotFound) || errors.Is(err, errBadBlob) {
 		t.Errorf("got %v, want ErrNotFound only", err)
 	}
 }

@@ -25,7 +25,10 @@ type input struct {
 // collect gathers the deltas of round until a quorum is in or the deadline has passed, and gives them in order of CID. It gives nil when
 // another aggregate has taken before's place, or another super-peer leads.
 func (s *super) collect(ctx context.Context, round uint64, before *aggregateEntry) ([]input, error) {
-	c := collection{super: s, round: round, state: map[cid.Cid]*attempt{}, arrived: make(chan struct{}, 1), slots: make(chan struct{}, parallelDeltas)}
+	c := collection{
+		super: s, round: round, origins: newOrigins(s.Node),
+		state: map[cid.Cid]*attempt{}, arrived: make(chan struct{}, 1), slots: make(chan struct{}, parallelDeltas),
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer c.wait.Wait()
 	defer cancel()
@@ -78,6 +81,7 @@ type collection struct {
 	*super
 	round   uint64
 	wait    sync.WaitGroup
+	origins *origins
 	arrived chan struct{} // a fetch has ended
 	slots   chan struct{} // one for each fetch under way
 
@@ -160,7 +164,7 @@ const parallelDeltas = 8
 func (c *collection) fetch(ctx context.Context, d *deltaEntry, a *attempt) {
 	c.slots <- struct{}{}
 	defer func() { <-c.slots }()
-	delta, err := c.fetchDelta(ctx, d)
+	delta, err := c.fetchDelta(ctx, d, c.origins)
 	if errors.Is(err, errBadBlob) {
 		c.leaveOut(d, err)
 	}

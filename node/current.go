@@ -103,7 +103,7 @@ func (v *view) loadEdge(m *current) error {
 		if !fits(c.Component, m.about.Modalities) {
 			continue
 		}
-		part, err := readComponent(v.store, c.Component)
+		part, err := readComponent(v.store, c.Component, adapter.Component{})
 		if errors.Is(err, storage.ErrNotFound) {
 			return nil // the edge has not fetched it either
 		}

@@ -182,8 +182,8 @@ func (e *edge) train(ctx context.Context, a *aggregateEntry) error {
 		Round: round, Base: e.genesis.Bases[record.RoleEdge].Blob.CID, Modalities: d.Modalities,
 		Rows: uint64(d.Rows), Public: uint64(d.Public), Metrics: finiteMetrics(d.Metrics),
 	}
-	for _, c := range d.Components {
-		rc, err := putComponent(e.store, c)
+	for i, c := range d.Components {
+		rc, err := putComponent(e.store, c, d.Blobs[i])
 		if err != nil {
 			return err
 		}

@@ -129,6 +129,20 @@ func (l *ledger) newest(skip func(cid.Cid) bool) *aggregateEntry {
 	return nil
 }
 
+// aggregate finds an aggregate; nil if there is none of this id.
+func (l *ledger) aggregate(id cid.Cid) *aggregateEntry {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	for _, list := range l.aggregates {
+		for _, a := range list {
+			if a.cid == id {
+				return a
+			}
+		}
+	}
+	return nil
+}
+
 // rounds gives the winning aggregate of every round, oldest first.
 func (l *ledger) rounds() []*aggregateEntry {
 	l.mu.RLock()

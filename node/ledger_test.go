@@ -8,6 +8,7 @@ import (
 	"github.com/ipfs/go-cid"
 	"github.com/libp2p/go-libp2p/core/peer"
 
+	"github.com/mlecs/mlecs/learn/adapter"
 	"github.com/mlecs/mlecs/storage/record"
 )
 
@@ -22,7 +23,7 @@ func aggregateWith(t testing.TB, seed byte, seq, round uint64, inputs ...string)
 func deltaOf(t testing.TB, seed byte, seq, round uint64) *record.Signed {
 	return sign(t, seed, seq, int64(seq), &record.Delta{
 		Round: round, Base: record.BlobCID([]byte("base")), Modalities: []string{"image"}, Rows: 3,
-		Components: []record.Component{{Name: "lora", Signature: "s", Codec: codecSafetensors, Params: 2, Blob: blobOf("lora")}},
+		Components: []record.Component{{Name: "lora", Signature: "s", Codec: adapter.CodecSafetensors, Params: 2, Blob: blobOf("lora")}},
 	})
 }
 

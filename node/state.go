@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/ipfs/go-cid"
@@ -115,6 +116,12 @@ type genesis struct {
 	*record.Federation
 	id     cid.Cid
 	method method.Config
+}
+
+// codec is the name of the deltas' codec.
+func (g *genesis) codec() string {
+	name, _, _ := strings.Cut(g.method.Codec, ":")
+	return name
 }
 
 // loadGenesis reads the genesis record of a federation id.

@@ -1,7 +1,6 @@
 package node
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -181,7 +180,7 @@ func (s *super) aggregateBody(agg *method.Aggregate, before *aggregateEntry, inp
 		body.Inputs = append(body.Inputs, record.Input{Delta: in.cid, Author: in.Author, Modalities: in.body.Modalities, Weight: agg.Weights[i]})
 	}
 	for _, part := range agg.Components {
-		rc, err := putComponent(s.store, part.Component)
+		rc, err := putComponent(s.store, part.Component, part.Blob)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -196,12 +195,8 @@ func (s *super) aggregateBody(agg *method.Aggregate, before *aggregateEntry, inp
 		body.Components = append(body.Components, ac)
 	}
 	if agg.Supervision != nil {
-		var buf bytes.Buffer
-		if err := method.WriteSupervision(&buf, agg.Supervision); err != nil {
-			return nil, nil, fmt.Errorf("encode supervision: %w", err)
-		}
 		var err error
-		if body.Supervision, err = s.store.PutBlobBytes(buf.Bytes()); err != nil {
+		if body.Supervision, err = s.store.PutBlobBytes(agg.SupervisionBlob); err != nil {
 			return nil, nil, fmt.Errorf("store supervision: %w", err)
 		}
 	}

@@ -71,6 +71,10 @@ func (c Codec) String() string {
 // Lossless tells whether decoding gives back every bit.
 func (c Codec) Lossless() bool { return c.Name() == CodecSafetensors }
 
+// OfDifferences tells whether a codec, by its name, is so coarse that what it codes are differences to what the receiver has: int4 and topk.
+// The others code whole values.
+func OfDifferences(codec string) bool { return codec == CodecInt4 || codec == CodecTopK }
+
 // Encode makes the blob of a component, which Check must accept.
 func (c Codec) Encode(x Component) ([]byte, error) {
 	if c.Lossless() {
@@ -139,7 +143,7 @@ func decode(codec string, blob []byte, maxParams int64) (Component, error) {
 		return Component{}, fmt.Errorf("component %q has %d values; at most %d are allowed", h.name, h.params, maxParams)
 	}
 	low, high := h.payloadBytes()
-	payload, err := h.open(rest, low, high)
+	payload, err := open(rest, low, high)
 	if err != nil {
 		return Component{}, fmt.Errorf("component %q: %w", h.name, err)
 	}

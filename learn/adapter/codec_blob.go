@@ -20,7 +20,7 @@ import (
 //	  name                                 bytes that it begins with as the name before it does (uvarint), and the rest as a string
 //	  shape                                dimensions (uvarint), then each dimension (uvarint)
 //	kept values                            uvarint; topk alone
-//	packing                                one byte: 0 plain, 1 zstd
+//	packing                                one byte: 0 plain; 1 zstd, and the payload's length as uvarint
 //	payload                                to the end
 //
 // with every uvarint in its shortest form. The payload has the values of all tensors, one after the other in the order of the tensors:
@@ -112,14 +112,57 @@ func (h header) seal(payload []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	packed, err := Pack(payload)
+	if err != nil {
+		return nil, err
+	}
+	return append(out, packed...), nil
+}
+
+// Pack compresses bytes if that makes them fewer, and puts a byte in front that says so.
+func Pack(payload []byte) ([]byte, error) {
 	enc, err := compressor()
 	if err != nil {
 		return nil, fmt.Errorf("compressing: %w", err)
 	}
-	if packed := enc.EncodeAll(payload, nil); len(packed) < len(payload) {
-		return append(append(out, packingZstd), packed...), nil
+	head := binary.AppendUvarint([]byte{packingZstd}, uint64(len(payload)))
+	if packed := enc.EncodeAll(payload, head); len(packed) <= len(payload) {
+		return packed, nil
 	}
-	return append(append(out, packingPlain), payload...), nil
+	return append([]byte{packingPlain}, payload...), nil
+}
+
+// Unpack gives what Pack was given, at most limit bytes; more are an error before memory is taken for them.
+func Unpack(packed []byte, limit int64) ([]byte, error) {
+	if len(packed) == 0 {
+		return nil, io.ErrUnexpectedEOF
+	}
+	payload := packed[1:]
+	switch packed[0] {
+	case packingPlain:
+	case packingZstd:
+		dec, err := decompressor()
+		if err != nil {
+			return nil, fmt.Errorf("decompressing: %w", err)
+		}
+		r := &blobReader{rest: payload}
+		size := r.uvarint(uint64(max(limit, 0)))
+		if r.err != nil {
+			return nil, fmt.Errorf("decompressing: %w", r.err)
+		}
+		if payload, err = dec.DecodeAll(r.rest, make([]byte, 0, size)); err != nil {
+			return nil, fmt.Errorf("decompressing: %w", err)
+		}
+		if uint64(len(payload)) != size {
+			return nil, fmt.Errorf("decompressing: %d bytes, not %d", len(payload), size)
+		}
+	default:
+		return nil, fmt.Errorf("packing %d is not known", packed[0])
+	}
+	if n := int64(len(payload)); n > limit {
+		return nil, fmt.Errorf("%d bytes; at most %d are allowed", n, limit)
+	}
+	return payload, nil
 }
 
 // readHeader reads what encode wrote, and gives the rest of the blob. Memory is taken for what is there, not for what is claimed.
@@ -207,29 +250,13 @@ func (r *blobReader) text(prefix string) string {
 	return s
 }
 
-// open gives the payload of packing byte and rest, which must have low to high bytes.
-func (h header) open(rest []byte, low, high int64) ([]byte, error) {
-	if len(rest) == 0 {
-		return nil, io.ErrUnexpectedEOF
+// open gives the payload, which must have low to high bytes.
+func open(packed []byte, low, high int64) ([]byte, error) {
+	payload, err := Unpack(packed, high)
+	if n := int64(len(payload)); err == nil && n < low {
+		err = fmt.Errorf("the payload has %d bytes; want %d to %d", n, low, high)
 	}
-	payload := rest[1:]
-	switch rest[0] {
-	case packingPlain:
-	case packingZstd:
-		dec, err := decompressor()
-		if err != nil {
-			return nil, fmt.Errorf("decompressing: %w", err)
-		}
-		if payload, err = dec.DecodeAll(payload, make([]byte, 0, high)); err != nil {
-			return nil, fmt.Errorf("decompressing at most %d bytes: %w", high, err)
-		}
-	default:
-		return nil, fmt.Errorf("packing %d is not known", rest[0])
-	}
-	if n := int64(len(payload)); n < low || n > high {
-		return nil, fmt.Errorf("the payload has %d bytes; want %d to %d", n, low, high)
-	}
-	return payload, nil
+	return payload, err
 }
 
 // payloadBytes is how long the payload of the header's tensors may be.

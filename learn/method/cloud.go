@@ -115,11 +115,11 @@ func (c *Cloud) Round(ctx context.Context, round uint64, inputs []Input, p Progr
 		for _, x := range a.Components {
 			components = append(components, x.Component)
 		}
-		n, err := c.large.adopt(components)
+		adopted, err := c.large.adopt(components)
 		if err != nil {
 			return nil, fmt.Errorf("round %d: %w", round, err)
 		}
-		a.Metrics["transferred"] = float64(n)
+		a.Metrics["transferred"] = float64(len(adopted))
 	}
 	if err := c.tuneLarge(ctx, a, p); err != nil {
 		return nil, err
@@ -128,7 +128,13 @@ func (c *Cloud) Round(ctx context.Context, round uint64, inputs []Input, p Progr
 	if err != nil {
 		return nil, fmt.Errorf("round %d: %w", round, err)
 	}
-	c.taught, a.Supervision = taught, taught
+	c.taught = taught
+	if a.SupervisionBlob, err = EncodeSupervision(c.large.cfg.SupervisionCodec, taught); err != nil {
+		return nil, fmt.Errorf("round %d: %w", round, err)
+	}
+	if a.Supervision, err = DecodeSupervision(a.SupervisionBlob, c.large.cfg.MaxSupervision(len(c.public))); err != nil {
+		return nil, fmt.Errorf("round %d: %w", round, err)
+	}
 	a.Metrics["fit"] = c.fit(taught)
 	return a, nil
 }
@@ -150,8 +156,11 @@ func (c *Cloud) aggregate(a *Aggregate, inputs []Input, p Progress) error {
 	a.Components, a.Weights = averaged, weights
 	a.Metrics["rejected"] = float64(rejected)
 	var components []adapter.Component
-	for _, x := range averaged {
-		components = append(components, x.Component)
+	for i, x := range averaged {
+		if averaged[i].Component, averaged[i].Blob, err = encodeAggregate(cfg.AggregateCodec, x.Component); err != nil {
+			return err
+		}
+		components = append(components, averaged[i].Component)
 	}
 	for family := range c.proxies {
 		if _, err := c.proxies[family].adopt(components); err != nil {
@@ -271,7 +280,7 @@ func (c *Cloud) WriteState(w io.Writer) error {
 	for family := range c.proxies {
 		models = append(models, savedModel{proxyName(family), c.proxies[family].model})
 	}
-	return writeState(w, "cloud", models, c.taught)
+	return writeState(w, "cloud", models, c.taught, nil)
 }
 
 // ReadState is WriteState's inverse on a cloud that was made with the same arguments, but for the stream. After an error the cloud is of

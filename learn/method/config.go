@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 
+	"github.com/mlecs/mlecs/learn/adapter"
 	"github.com/mlecs/mlecs/learn/model"
 )
 
@@ -34,6 +35,11 @@ type Config struct {
 	PublicLabels string   `json:"public_labels"`
 	Mu           float64  `json:"mu"`       // weight of fedprox's proximal term
 	Families     []Family `json:"families"` // structures of the families beyond the first, whose structure is Spec; empty: one family
+
+	// How what is exchanged is encoded, as adapter.ParseCodec reads it.
+	Codec            string `json:"codec"`             // of deltas: any codec
+	AggregateCodec   string `json:"aggregate_codec"`   // safetensors, bf16 or int8
+	SupervisionCodec string `json:"supervision_codec"` // safetensors, bf16 or int8
 }
 
 // Values of Config.PublicLabels.
@@ -57,6 +63,7 @@ func Default() Config {
 		ProxyWeight: 1, Stale: 0.5, Transfer: true,
 		PublicLabels: LabelsCloud, Mu: 0.01,
 		MaxTokens: 16, Seed: 1,
+		Codec: adapter.CodecInt8, AggregateCodec: adapter.CodecInt8, SupervisionCodec: adapter.CodecInt8,
 	}
 }
 
@@ -98,6 +105,9 @@ func (c Config) Validate() error {
 	}
 	if !slices.Contains([]string{"", LabelsCloud, LabelsEdges}, c.PublicLabels) {
 		return fmt.Errorf("method: public_labels is %q; it must be %q or %q", c.PublicLabels, LabelsCloud, LabelsEdges)
+	}
+	if err := c.validateCodecs(); err != nil {
+		return err
 	}
 	return c.validateFamilies()
 }

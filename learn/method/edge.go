@@ -16,6 +16,7 @@ type Edge struct {
 	private []row
 	public  []row
 	share   []string
+	outbox  *outbox
 	lessons *lessons // nil before the first aggregate
 	taught  []row    // the public rows that lessons speak of
 }
@@ -32,6 +33,9 @@ func NewEdge(cfg Config, base *model.Base, modalities []model.Modality, private,
 		return nil, err
 	}
 	e := &Edge{learner: *l, share: slices.Clone(share)}
+	if e.outbox, err = newOutbox(cfg.Codec, e.shared(e.share)); err != nil {
+		return nil, err
+	}
 	if e.private, err = prepare(cfg, base, l.modalities, private); err != nil {
 		return nil, fmt.Errorf("private rows of %s: %w", stream, err)
 	}
@@ -74,9 +78,11 @@ func (e *Edge) Absorb(a *Aggregate) error {
 			components = append(components, c.Component)
 		}
 	}
-	if _, err := e.adopt(components); err != nil {
+	adopted, err := e.adopt(components)
+	if err != nil {
 		return fmt.Errorf("absorbing the aggregate of round %d: %w", a.Round, err)
 	}
+	e.outbox.absorbed(adopted)
 	if a.Supervision != nil {
 		e.supervise(a.Supervision)
 	}
@@ -119,6 +125,7 @@ func (e *Edge) supervise(s *Supervision) {
 // Round runs CCL on public rows (if there is supervision) and AMT on private rows, and yields the delta. After an error the edge is in
 // the middle of a round; ReadState brings it back to the start.
 func (e *Edge) Round(ctx context.Context, round uint64, p Progress) (*Delta, error) {
+	started := e.shared(e.share)
 	ccl := e.cfg.objective()
 	ccl.Soft, ccl.Contrast = e.cfg.SoftWeight, e.cfg.Lambda
 	if e.cfg.PublicLabels == LabelsEdges {
@@ -137,8 +144,10 @@ func (e *Edge) Round(ctx context.Context, round uint64, p Progress) (*Delta, err
 	}
 	d := &Delta{
 		Round: round, Modalities: e.names(), Rows: len(e.private), Public: len(e.taught),
-		Components: e.shared(e.share),
-		Metrics:    map[string]float64{"amt_lm": private.LM},
+		Metrics: map[string]float64{"amt_lm": private.LM},
+	}
+	if d.Components, d.Blobs, err = e.outbox.send(started, e.shared(e.share)); err != nil {
+		return nil, fmt.Errorf("delta of round %d: %w", round, err)
 	}
 	if len(e.taught) > 0 {
 		d.Metrics["ccl_soft"], d.Metrics["ccl_contrast"] = public.Soft, public.Contrast
@@ -195,7 +204,7 @@ func (e *Edge) WriteState(w io.Writer) error {
 	if e.lessons != nil {
 		s = e.lessons.Supervision
 	}
-	return writeState(w, "edge", []savedModel{{"model", e.model}}, s)
+	return writeState(w, "edge", []savedModel{{"model", e.model}}, s, e.outbox)
 }
 
 // ReadState is WriteState's inverse on an edge that was made with the same arguments.
@@ -210,6 +219,9 @@ func (e *Edge) ReadState(r io.Reader) error {
 		}
 	}
 	if err := e.model.ReadState(s.models["model"]); err != nil {
+		return fmt.Errorf("reading the edge's state: %w", err)
+	}
+	if err := e.outbox.read(s.outbox, e.shared(e.share)); err != nil {
 		return fmt.Errorf("reading the edge's state: %w", err)
 	}
 	e.lessons, e.taught = nil, nil

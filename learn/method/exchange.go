@@ -8,11 +8,12 @@ type Progress func(stage string, done, total int, loss float64)
 
 // Delta is what an edge yields.
 type Delta struct {
-	Round      uint64   // trained in; it started from the aggregate of the round before
-	Modalities []string // names, sorted
-	Rows       int      // private rows
-	Public     int      // public rows with supervision
-	Components []adapter.Component
+	Round      uint64              // trained in; it started from the aggregate of the round before
+	Modalities []string            // names, sorted
+	Rows       int                 // private rows
+	Public     int                 // public rows with supervision
+	Components []adapter.Component // as a receiver decodes them
+	Blobs      []Blob              // of Components; none in a delta that came from elsewhere
 	Metrics    map[string]float64
 }
 
@@ -26,15 +27,18 @@ type Input struct {
 type Aggregate struct {
 	Round       uint64
 	Components  []Averaged
-	Weights     []float64 // overall weight per input, summing to 1; 0 for an input that gave nothing usable
-	Supervision *Supervision
-	Metrics     map[string]float64
+	Weights     []float64    // overall weight per input, summing to 1; 0 for an input that gave nothing usable
+	Supervision *Supervision // as a receiver decodes it
+
+	SupervisionBlob []byte // as it travels; none in an aggregate that came from elsewhere
+	Metrics         map[string]float64
 }
 
 // Averaged is one aggregated component with the inputs it came from.
 type Averaged struct {
-	Component adapter.Component
-	Rule      string    // RuleModalityRows
-	Inputs    []int     // indices into the inputs; -1 is the cloud's own contribution
-	Weights   []float64 // of Inputs, summing to 1
+	Component adapter.Component // as a receiver decodes it
+	Blob      Blob              // as it travels; empty in an aggregate that came from elsewhere
+	Rule      string            // RuleModalityRows
+	Inputs    []int             // indices into the inputs; -1 is the cloud's own contribution
+	Weights   []float64         // of Inputs, summing to 1
 }

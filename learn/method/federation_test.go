@@ -169,7 +169,7 @@ func TestStatesOfOthersAreRefused(t *testing.T) {
 	if err := f.edges[0].WriteState(&state); err != nil {
 		t.Fatal(err)
 	}
-	if err := f.cloud.ReadState(bytes.NewReader(state.Bytes())); err == nil || !strings.Contains(err.Error(), `not "mlecs state 1 cloud"`) {
+	if err := f.cloud.ReadState(bytes.NewReader(state.Bytes())); err == nil || !strings.Contains(err.Error(), `not "mlecs state 2 cloud"`) {
 		t.Errorf("a cloud read an edge's state: %v", err)
 	}
 	if err := f.edges[1].ReadState(bytes.NewReader(state.Bytes())); err == nil {

@@ -167,9 +167,9 @@ func (l *learner) teach(ctx context.Context, rows []row) (*Supervision, error) {
 	return s, nil
 }
 
-// adopt replaces the model's components by those of equal name and signature and tells how many there were. It changes nothing if one
+// adopt replaces the model's components by those of equal name and signature and names them. It changes nothing if one
 // of them claims a signature that its tensors do not have.
-func (l *learner) adopt(components []adapter.Component) (int, error) {
+func (l *learner) adopt(components []adapter.Component) (adopted []string, err error) {
 	own := map[string]adapter.Component{}
 	for _, c := range l.model.Components() {
 		own[c.Name] = c
@@ -180,16 +180,17 @@ func (l *learner) adopt(components []adapter.Component) (int, error) {
 			continue
 		}
 		if err := adapter.SameStructure(own[c.Name], c); err != nil {
-			return 0, err
+			return nil, err
 		}
 		fitting = append(fitting, c)
 	}
 	for _, c := range fitting {
 		if err := l.model.SetComponent(c); err != nil {
-			return 0, err
+			return nil, err
 		}
+		adopted = append(adopted, c.Name)
 	}
-	return len(fitting), nil
+	return adopted, nil
 }
 
 // anchorWidth is the width that the contrastive loss needs anchors of. A Gram volume is spanned by the model's own vectors and the anchor,

@@ -71,7 +71,7 @@ func (s *Standalone) Evaluate(ctx context.Context, test []Example) (Scores, erro
 
 // WriteState writes everything a restart between rounds needs.
 func (s *Standalone) WriteState(w io.Writer) error {
-	return writeState(w, "standalone", []savedModel{{"model", s.model}}, nil)
+	return writeState(w, "standalone", []savedModel{{"model", s.model}}, nil, nil)
 }
 
 // ReadState is WriteState's inverse on a learner that was made with the same arguments.

@@ -9,15 +9,17 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/mlecs/mlecs/learn/adapter"
 	"github.com/mlecs/mlecs/learn/model"
 )
 
 const (
 	maxState      = 4 << 30 // bytes of a state file
 	kindFile      = "kind"  // first file: what learner wrote the state
-	lessonsFile   = "supervision.safetensors"
+	lessonsFile   = "supervision"
+	outboxFile    = "outbox.safetensors"
 	modelSuffix   = ".safetensors"
-	stateVersion  = "mlecs state 1 "
+	stateVersion  = "mlecs state 2 "
 	maxStateFiles = 16
 )
 
@@ -27,9 +29,9 @@ type savedModel struct {
 	model *model.Model
 }
 
-// writeState writes a tar with the kind of learner, its models, and the supervision it holds, if any. There are no times and owners in
+// writeState writes a tar with the kind of learner, its models, and the supervision and the outbox that it has, if any. There are no times and owners in
 // it: equal states give equal bytes.
-func writeState(w io.Writer, kind string, models []savedModel, s *Supervision) error {
+func writeState(w io.Writer, kind string, models []savedModel, s *Supervision, o *outbox) error {
 	archive := tar.NewWriter(w)
 	put := func(name string, body []byte) error {
 		if err := archive.WriteHeader(&tar.Header{Name: name, Mode: 0o600, Size: int64(len(body)), Format: tar.FormatUSTAR}); err != nil {
@@ -47,9 +49,15 @@ func writeState(w io.Writer, kind string, models []savedModel, s *Supervision) e
 		}
 	}
 	if s != nil && err == nil {
+		var body []byte
+		if body, err = EncodeSupervision(adapter.CodecSafetensors, s); err == nil {
+			err = put(lessonsFile, body)
+		}
+	}
+	if o != nil && err == nil {
 		var body bytes.Buffer
-		if err = WriteSupervision(&body, s); err == nil {
-			err = put(lessonsFile, body.Bytes())
+		if err = o.write(&body); err == nil {
+			err = put(outboxFile, body.Bytes())
 		}
 	}
 	if err = errors.Join(err, archive.Close()); err != nil {
@@ -62,6 +70,7 @@ func writeState(w io.Writer, kind string, models []savedModel, s *Supervision) e
 type savedState struct {
 	models      map[string]*bytes.Reader
 	supervision *Supervision
+	outbox      []byte
 }
 
 // readState reads what writeState wrote for this kind of learner with models of these names.
@@ -101,9 +110,11 @@ func readArchive(archive *tar.Reader, kind string, names []string) (*savedState,
 		case name == kindFile:
 		case name == lessonsFile:
 			var err error
-			if s.supervision, err = ReadSupervision(bytes.NewReader(body), int64(len(body))); err != nil {
+			if s.supervision, err = DecodeSupervision(body, maxState/16); err != nil {
 				return nil, err
 			}
+		case name == outboxFile:
+			s.outbox = body
 		case slices.Contains(names, strings.TrimSuffix(name, modelSuffix)):
 			s.models[strings.TrimSuffix(name, modelSuffix)] = bytes.NewReader(body)
 		default:

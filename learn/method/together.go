@@ -3,8 +3,6 @@ package method
 import (
 	"context"
 	"fmt"
-
-	"github.com/mlecs/mlecs/learn/adapter"
 )
 
 // together is ML-ECS: a Cloud and its Edges, by the very steps that the daemon takes over a network.
@@ -46,8 +44,9 @@ func (t *together) Round(ctx context.Context, round uint64, p Progress) (Traffic
 			if err != nil {
 				return Traffic{}, fmt.Errorf("edge %d: %w", i, err)
 			}
-			if err := wire.sent(d.Components); err != nil {
-				return Traffic{}, err
+			wire.params += paramsOf(d.Components)
+			for k, c := range d.Components {
+				wire.up[c.Name] += int64(len(d.Blobs[k].Bytes))
 			}
 			inputs = append(inputs, Input{ID: fmt.Sprintf("edge-%d/round-%d", i, round), Delta: *d})
 		}
@@ -56,18 +55,14 @@ func (t *together) Round(ctx context.Context, round uint64, p Progress) (Traffic
 	if err != nil {
 		return Traffic{}, fmt.Errorf("cloud: %w", err)
 	}
-	lessons, err := supervisionSize(a.Supervision)
-	if err != nil {
-		return Traffic{}, err
-	}
 	for i, e := range t.edges {
 		if err := e.Absorb(a); err != nil {
 			return Traffic{}, fmt.Errorf("edge %d: %w", i, err)
 		}
-		if err := wire.received(e.fitting(a)); err != nil {
-			return Traffic{}, err
+		for _, c := range e.fitting(a) {
+			wire.down[c.Component.Name] += int64(len(c.Blob.Bytes))
 		}
-		wire.down["supervision"] += lessons
+		wire.down["supervision"] += int64(len(a.SupervisionBlob))
 	}
 	return wire.mean(), nil
 }
@@ -89,15 +84,15 @@ func (t *together) Edge(i int) Evaluator { return t.edges[i] }
 func (t *together) Server() Evaluator { return t.cloud }
 
 // fitting are the components of a that e takes over.
-func (e *Edge) fitting(a *Aggregate) []adapter.Component {
+func (e *Edge) fitting(a *Aggregate) []Averaged {
 	own := map[string]string{}
 	for _, c := range e.shared(e.share) {
 		own[c.Name] = c.Signature
 	}
-	var out []adapter.Component
+	var out []Averaged
 	for _, c := range a.Components {
 		if own[c.Component.Name] == c.Component.Signature {
-			out = append(out, c.Component)
+			out = append(out, c)
 		}
 	}
 	return out

@@ -26,10 +26,15 @@ func newTally(edges int) *tally {
 
 // sent counts components that one edge sends.
 func (t *tally) sent(components []adapter.Component) error {
-	for _, c := range components {
-		t.params += c.Params()
-	}
+	t.params += paramsOf(components)
 	return count(t.up, components)
+}
+
+func paramsOf(components []adapter.Component) (n int64) {
+	for _, c := range components {
+		n += c.Params()
+	}
+	return n
 }
 
 // received counts components that one edge receives.
@@ -44,15 +49,6 @@ func count(bytes map[string]int64, components []adapter.Component) error {
 		bytes[c.Name] += int64(size)
 	}
 	return nil
-}
-
-// supervisionSize is the size of s as a blob.
-func supervisionSize(s *Supervision) (int64, error) {
-	var size counter
-	if err := WriteSupervision(&size, s); err != nil {
-		return 0, fmt.Errorf("counting bytes: %w", err)
-	}
-	return int64(size), nil
 }
 
 // mean is the traffic of an average edge.

@@ -1,0 +1,94 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+
+	"github.com/ipfs/go-cid"
+
+	"github.com/mlecs/mlecs/learn/adapter"
+	"github.com/mlecs/mlecs/learn/method"
+	"github.com/mlecs/mlecs/storage/record"
+)
+
+// origins find what the differences in deltas are to: the aggregate that an edge's round started from, or the components that a model
+// begins with. Safe for concurrent use.
+type origins struct {
+	*Node
+	mu      sync.Mutex
+	started map[cid.Cid]adapter.Component           // by blob
+	initial map[string]map[string]adapter.Component // by base and modalities
+}
+
+func newOrigins(n *Node) *origins {
+	return &origins{Node: n, started: map[cid.Cid]adapter.Component{}, initial: map[string]map[string]adapter.Component{}}
+}
+
+// reference is what component c of a delta is the difference to; nothing for codecs of whole values. An error that Is errNotFetched may
+// pass.
+func (o *origins) reference(ctx context.Context, d *deltaEntry, c record.Component) (adapter.Component, error) {
+	if !adapter.OfDifferences(c.Codec) {
+		return adapter.Component{}, nil
+	}
+	if len(d.Parents) == 0 {
+		return adapter.Component{}, fmt.Errorf("%w: it names no aggregate that it started from", errBadBlob)
+	}
+	start := o.ledger.aggregate(d.Parents[0])
+	if start == nil {
+		return adapter.Component{}, fmt.Errorf("aggregate %s that it started from: %w", d.Parents[0], errNotFetched)
+	}
+	for _, part := range start.body.Components {
+		if part.Name == c.Name && part.Signature == c.Signature {
+			return o.aggregated(ctx, start, part.Component)
+		}
+	}
+	return o.untrained(d, c)
+}
+
+// aggregated is a component of an aggregate.
+func (o *origins) aggregated(ctx context.Context, a *aggregateEntry, c record.Component) (adapter.Component, error) {
+	o.mu.Lock()
+	known, ok := o.started[c.Blob.CID]
+	o.mu.Unlock()
+	if ok {
+		return known, nil
+	}
+	if err := checkComponent(c, o.genesis.method.AggregateCodec); err != nil {
+		return known, err
+	}
+	if err := o.fetchBlobs(ctx, []record.Blob{c.Blob}, a.Author); err != nil {
+		return known, err
+	}
+	got, err := readComponent(o.store, c, adapter.Component{})
+	if err != nil {
+		return known, err
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.started[c.Blob.CID] = got
+	return got, nil
+}
+
+// untrained is the component that a delta's model began with.
+func (o *origins) untrained(d *deltaEntry, c record.Component) (adapter.Component, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	key := d.body.Base.String() + " " + strings.Join(d.body.Modalities, " ")
+	if o.initial[key] == nil {
+		base, err := loadBase(o.store, o.genesis, record.RoleEdge)
+		if err != nil {
+			return adapter.Component{}, err
+		}
+		_, shapes := o.genesis.specs(d.body.Modalities)
+		if o.initial[key], err = method.Initial(o.genesis.method, base, shapes); err != nil {
+			return adapter.Component{}, fmt.Errorf("%w: %w", errBadBlob, err)
+		}
+	}
+	found, ok := o.initial[key][c.Name]
+	if !ok || found.Signature != c.Signature {
+		return adapter.Component{}, fmt.Errorf("%w: a model with its base and modalities %v has no such component", errBadBlob, d.body.Modalities)
+	}
+	return found, nil
+}
