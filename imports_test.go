@@ -34,6 +34,7 @@ var forbidden = map[string][]string{
 	"learn/data":   {module + "learn/model", module + "learn/method", "gorgonia.org/"},
 	"storage":      {"github.com/libp2p/go-libp2p/p2p"},
 	"node/api":     {module + "learn", module + "p2p", module + "storage", module + "node"},
+	"node/web":     {module},
 }
 
 // TestImportDirection keeps imports running one way: cmd -> testnet -> node -> {p2p, learn} -> storage.

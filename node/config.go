@@ -31,6 +31,7 @@ type Config struct {
 	Threads    int        `yaml:"threads"`    // 0: all
 	Stream     string     `yaml:"stream"`     // names the node for seeding; default: the node's name
 	Log        string     `yaml:"log"`        // debug, info, warn, error
+	API        APIConfig  `yaml:"api"`
 	P2P        p2p.Config `yaml:"p2p"`
 }
 
@@ -91,6 +92,9 @@ func (c Config) Validate() error {
 		return fmt.Errorf("threads: %d is not a number of threads; use 0 for all processors", c.Threads)
 	}
 	if _, err := c.logLevel(); err != nil {
+		return err
+	}
+	if err := c.API.Validate(); err != nil {
 		return err
 	}
 	return c.P2P.Validate() // names its keys as p2p.KEY
@@ -172,7 +176,7 @@ func configError(file string, b []byte, err error) error {
 	}
 	line, _ := strconv.Atoi(m[1])
 	if u := yamlUnknown.FindStringSubmatch(m[2]); u != nil {
-		return api.Advise(fmt.Errorf("%s:%d: unknown key %q", file, line, u[1]), "the keys are %s; under p2p: listen, announce, bootstrap, mdns", strings.Join(configKeys(), ", "))
+		return api.Advise(fmt.Errorf("%s:%d: unknown key %q", file, line, u[1]), "the keys are %s; under p2p: listen, announce, bootstrap, mdns; under api: listen, hosts, token_file, tls_cert, tls_key, insecure", strings.Join(configKeys(), ", "))
 	}
 	if u := yamlType.FindStringSubmatch(m[2]); u != nil {
 		want, ok := goToYAML[u[2]]
@@ -236,6 +240,7 @@ var keyComments = [][2]string{
 	{"threads", "Processor threads; 0: all."},
 	{"stream", "Names this node's random numbers; empty: its name."},
 	{"log", "debug, info, warn or error."},
+	{"api", "Control API over TCP (IP:PORT, with the token in token_file); empty listen: only once `mlecs dashboard` asks for it."},
 	{"p2p", "Multiaddrs to listen on, to announce in their place, and (with /p2p/ID) to dial at start."},
 }
 

@@ -59,6 +59,11 @@ func TestParseConfigErrorsNameLineAndKey(t *testing.T) {
 		{"modality twice", "modalities: [a, a]\n", []string{"c.yaml:1", "twice"}},
 		{"unprintable name", `name: "a\tb"`, []string{"c.yaml:1", "name"}},
 		{"long name", "name: " + strings.Repeat("n", 65), []string{"c.yaml:1", "at most 64"}},
+		{"unknown key under api", "api:\n  lisen: x\n", []string{"c.yaml:2", `"lisen"`, "tls_cert"}},
+		{"an API address without a port", "api:\n  listen: localhost\n", []string{"c.yaml:2", "api.listen", "IP:PORT"}},
+		{"an API for everybody without TLS", "api:\n  listen: 0.0.0.0:4080\n", []string{"c.yaml:2", "tls_cert", "insecure"}},
+		{"a certificate without its key", "api:\n  tls_cert: a.pem\n", []string{"c.yaml:2", "tls_key"}},
+		{"a URL for a host", "api:\n  hosts: [\"https://a.example\"]\n", []string{"c.yaml:2", "host name"}},
 		{"bad address", "p2p:\n  listen: [localhost]\n", []string{"c.yaml:2", "p2p", "localhost"}},
 	}
 	for _, tc := range cases {

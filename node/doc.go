@@ -5,7 +5,7 @@
 // api.sock. CreateFederation, Invite and Join prepare it; a Node runs on it.
 //
 // A running Node is a few supervised services: the network (p2p), the learner (an edge or a super-peer), the standalone
-// comparison, and the control API. They share a ledger, the index of deltas and aggregates in the order that gossip brings them:
+// comparison, and the control API (over TCP through a door, with package web's page). They share a ledger, the index of deltas and aggregates in the order that gossip brings them:
 //
 //	network --records--> ledger --wakes--> learner --publishes--> network
 //

@@ -187,7 +187,7 @@ func (n *Node) publish(ctx context.Context, kind record.Kind, body []byte, paren
 	if err := n.network.Publish(ctx, r); err != nil {
 		return nil, err
 	}
-	n.ledger.add(r)
+	n.take(r)
 	return r, nil
 }
 

@@ -60,12 +60,12 @@ func emptyLedger() *ledger {
 	}
 }
 
-// add takes a record that the store accepted. Kinds that it does not know count only.
-func (l *ledger) add(r *record.Signed) {
+// add takes a record that the store accepted, and tells whether it is new here. Kinds that it does not know count only.
+func (l *ledger) add(r *record.Signed) (fresh bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.seen[r.CID] {
-		return
+		return false
 	}
 	l.seen[r.CID] = true
 	header := r.Record
@@ -74,7 +74,7 @@ func (l *ledger) add(r *record.Signed) {
 	case record.KindAggregate:
 		body, err := record.BodyAs[record.Aggregate](r)
 		if err != nil {
-			return // a newer version: kept, never acted on
+			return true // a newer version: kept, never acted on
 		}
 		list := append(l.aggregates[body.Round], &aggregateEntry{header, r.CID, body})
 		slices.SortFunc(list, compareAggregates)
@@ -82,7 +82,7 @@ func (l *ledger) add(r *record.Signed) {
 	case record.KindDelta:
 		body, err := record.BodyAs[record.Delta](r)
 		if err != nil {
-			return
+			return true
 		}
 		list := append(l.deltas[body.Round], &deltaEntry{header, r.CID, body})
 		slices.SortFunc(list, func(a, b *deltaEntry) int {
@@ -92,7 +92,7 @@ func (l *ledger) add(r *record.Signed) {
 	case record.KindCertificate:
 		body, err := record.BodyAs[record.Certificate](r)
 		if err != nil || body.Invite {
-			return
+			return true
 		}
 		if have := l.holders[body.Subject]; have == nil || have.Expires < body.Expires {
 			l.holders[body.Subject] = body
@@ -100,6 +100,7 @@ func (l *ledger) add(r *record.Signed) {
 	}
 	close(l.changed)
 	l.changed = make(chan struct{})
+	return true
 }
 
 // compareAggregates is the fork choice: of two aggregates of one round the one with more inputs wins, then the lower CID.
@@ -172,12 +173,17 @@ func (l *ledger) own(author peer.ID, r uint64) *deltaEntry {
 }
 
 // allDeltas gives every delta in order of round, author and CID.
-func (l *ledger) allDeltas() []*deltaEntry {
+func (l *ledger) allDeltas() []*deltaEntry { return l.deltasFrom(0) }
+
+// deltasFrom gives the deltas of a round and of those after it, in order of round, author and CID.
+func (l *ledger) deltasFrom(first uint64) []*deltaEntry {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
 	var list []*deltaEntry
 	for _, round := range slices.Sorted(maps.Keys(l.deltas)) {
-		list = append(list, l.deltas[round]...)
+		if round >= first {
+			list = append(list, l.deltas[round]...)
+		}
 	}
 	return list
 }

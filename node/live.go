@@ -44,9 +44,10 @@ type live struct {
 	baseline work
 	err      string
 	badBlobs int64 // deltas left out for content that is not what it should be
+	events   *events
 }
 
-func newLive() *live { return &live{learner: work{phase: phaseStarting}} }
+func newLive(e *events) *live { return &live{learner: work{phase: phaseStarting}, events: e} }
 
 // enter begins a phase of the learner.
 func (l *live) enter(phase string) { l.progress(phase, 0, 0, 0) }
@@ -56,6 +57,7 @@ func (l *live) progress(stage string, done, total int, loss float64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.learner = work{stage, done, total, loss}
+	l.events.progress(l.learner)
 }
 
 // compare is the progress of the standalone comparison; an empty phase ends it.
@@ -73,6 +75,7 @@ func (l *live) fail(err error) {
 	if err != nil {
 		l.err = err.Error()
 	}
+	l.events.fail(l.err)
 }
 
 func (l *live) rejectBlob() {

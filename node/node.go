@@ -39,6 +39,7 @@ type Node struct {
 	stop    context.CancelCauseFunc
 
 	live         *live
+	events       *events
 	gate         *gate
 	baselineRows chan *learner
 	avoided      avoided // the learner's alone
@@ -65,9 +66,10 @@ func New(h *Home, log *slog.Logger) (*Node, error) {
 	if log == nil {
 		log = quiet()
 	}
+	events := newEvents()
 	return &Node{
-		home: h, cfg: cfg, log: log, key: key, self: self,
-		live: newLive(), gate: newGate(), baselineRows: make(chan *learner, 1), avoided: avoided{},
+		home: h, cfg: cfg, log: log, key: key, self: self, events: events,
+		live: newLive(events), gate: newGate(), baselineRows: make(chan *learner, 1), avoided: avoided{},
 	}, nil
 }
 
@@ -91,16 +93,26 @@ func (n *Node) Run(ctx context.Context) (err error) {
 		return err
 	}
 	defer n.network.Close()
-	cancel := n.network.Subscribe(n.ledger.add)
+	cancel := n.network.Subscribe(n.take)
 	defer cancel()
 	v := &runningView{node: n, started: time.Now()}
+	handler := v.handler()
+	v.door = newDoor(n.home, n.cfg.API, handler)
+	if n.cfg.API.Listen != "" {
+		if err := v.door.open(); err != nil {
+			return err
+		}
+		n.log.Info("API over TCP", "url", v.door.url)
+	}
 	v.view = view{home: n.home, cfg: n.cfg, store: n.store, ledger: n.ledger, member: n.member, genesis: n.genesis}
 	n.log.Info("node runs", "name", n.cfg.Name, "peer", n.self, "role", n.member.Role, "federation", n.genesis.Name)
 
 	sup := suture.New("node", suture.Spec{EventHook: n.event, Timeout: 5 * time.Second})
 	// Neither the host nor the socket can be opened twice: without them the node ends.
 	sup.Add(service{n, "network", n.network.Serve, always})
-	sup.Add(service{n, "api", func(ctx context.Context) error { return api.Serve(ctx, ln, v) }, always})
+	sup.Add(service{n, "api", func(ctx context.Context) error { return api.Serve(ctx, ln, handler) }, always})
+	sup.Add(service{n, "door", v.door.serve, always})
+	sup.Add(service{n, "events", n.watchPeers, always})
 	sup.Add(service{n, "learner", n.learn, isFinal})
 	sup.Add(service{n, "comparison", n.compare, isFinal})
 	err = sup.Serve(ctx)

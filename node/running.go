@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"slices"
 	"strings"
@@ -22,6 +23,12 @@ type runningView struct {
 	node    *Node
 	started time.Time
 	disk    diskMeter
+	door    *door
+}
+
+// handler is what the node answers over its socket, and behind the door.
+func (v *runningView) handler() http.Handler {
+	return api.Handler(v)
 }
 
 // Status of the running node.
@@ -89,9 +96,30 @@ func (v *runningView) Invite(ctx context.Context, r api.InviteRequest) (*api.Inv
 	if err := v.node.network.Publish(ctx, cert); err != nil {
 		return nil, err
 	}
-	v.ledger.add(cert)
+	v.node.take(cert)
 	return &api.InviteReply{Token: t.String()}, nil
 }
+
+// Events of the running node.
+func (v *runningView) Events(ctx context.Context, after uint64) <-chan api.Event {
+	return v.node.events.follow(ctx, after)
+}
+
+// Ready says what the node still does before it takes part in rounds.
+func (v *runningView) Ready(context.Context) error {
+	_, w, failed, _ := v.node.live.now()
+	switch w.phase {
+	case phaseStarting, phaseFetching, phaseLoading:
+		if failed != "" {
+			return errors.New("the learner failed and starts again")
+		}
+		return fmt.Errorf("the node is %s", w.phase)
+	}
+	return nil
+}
+
+// Login makes a link to the node's page.
+func (v *runningView) Login(context.Context) (*api.Login, error) { return v.door.login() }
 
 // errAsked is why a node stops that was asked to.
 var errAsked = errors.New("asked over the control API")

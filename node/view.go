@@ -199,12 +199,15 @@ func (v *view) Rounds(context.Context) ([]api.Round, error) {
 }
 
 // Deltas in order of round, author and CID.
-func (v *view) Deltas(context.Context) ([]api.Delta, error) {
+func (v *view) Deltas(ctx context.Context) ([]api.Delta, error) { return v.DeltasFrom(ctx, 0) }
+
+// DeltasFrom are those of a round and after it, in the same order.
+func (v *view) DeltasFrom(_ context.Context, round uint64) ([]api.Delta, error) {
 	list := []api.Delta{}
 	if v.ledger == nil {
 		return list, nil
 	}
-	for _, d := range v.ledger.allDeltas() {
+	for _, d := range v.ledger.deltasFrom(round) {
 		list = append(list, v.delta(d))
 	}
 	return list, nil

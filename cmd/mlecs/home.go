@@ -62,6 +62,15 @@ func (f *homeFlags) open() (*node.Home, error) {
 	return node.OpenHome(dir)
 }
 
+// dial connects to the node that runs on the chosen home.
+func (f *homeFlags) dial() (*api.Client, error) {
+	h, err := f.open()
+	if err != nil {
+		return nil, err
+	}
+	return api.Dial(h.Dir)
+}
+
 // openOrInit opens the home, and makes it with defaults first if there is none.
 func (f *homeFlags) openOrInit() (*node.Home, error) {
 	dir, err := f.dir()

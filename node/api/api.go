@@ -21,6 +21,15 @@ type Source interface {
 // Controller is what a running node offers beside inspection.
 type Controller interface {
 	Source
+	// DeltasFrom gives the deltas of a round and those after it, by round and author.
+	DeltasFrom(ctx context.Context, round uint64) ([]Delta, error)
+	// Events gives what happens from here on, after those events that the node remembers with an id above after. The channel is closed when
+	// ctx ends, or when nobody reads it in time: what was missed is got by asking again.
+	Events(ctx context.Context, after uint64) <-chan Event
+	// Ready is nil once the node takes part in rounds, else it says what the node waits for.
+	Ready(ctx context.Context) error
+	// Login makes a link that opens the node's page in a browser on this machine; the node begins to listen for it if it does not yet.
+	Login(ctx context.Context) (*Login, error)
 	// Invite makes a token; the node's home must hold the founder key.
 	Invite(ctx context.Context, r InviteRequest) (*InviteReply, error)
 	// Stop begins a clean stop and returns at once.

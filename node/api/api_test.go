@@ -23,13 +23,16 @@ type fake struct {
 	ask     func(context.Context, *api.Rows) error // what Eval and Generate do before they answer; nil: nothing
 	row     api.GenerateRequest                    // the last one, without its rows
 	split   string                                 // of the last Eval
+	from    uint64                                 // round of the last DeltasFrom
+	unready error
+	events  []api.Event
 }
 
 var (
 	status = &api.Status{Running: true, Name: "edge-1", Role: "edge", Addrs: []string{"/ip4/127.0.0.1/tcp/1"}, Modalities: []string{"image"}, Round: 2, Loss: 0.25}
 	peers  = []api.Peer{{PeerID: "12D3", Role: "super", Connected: true, RTTMillis: 0.5}}
 	rounds = []api.Round{{Round: 1, Inputs: []api.Input{{Delta: "bafyA", Modalities: []string{"image"}, Weight: 1}}, Metrics: map[string]float64{"loss": 1}}}
-	delta  = &api.Delta{CID: "bafyA", Parents: []string{"bafyB"}, Components: []api.Component{{Name: "lora", Stored: true}}}
+	delta  = &api.Delta{CID: "bafyA", Parents: []string{"bafyB"}, Modalities: []string{"image"}, Components: []api.Component{{Name: "lora", Stored: true}}}
 	scores = &api.Scores{TestRows: 3, Constant: &api.Score{RougeLsum: 0.4}, Standalone: []api.RoundScore{}, Together: []api.RoundScore{{Round: 1, Score: api.Score{RougeLsum: 0.5, ExactMatch: 0.25}}}}
 )
 
@@ -37,6 +40,24 @@ func (f *fake) Status(context.Context) (*api.Status, error) { return status, nil
 func (f *fake) Peers(context.Context) ([]api.Peer, error)   { return peers, nil }
 func (f *fake) Rounds(context.Context) ([]api.Round, error) { return rounds, nil }
 func (f *fake) Deltas(context.Context) ([]api.Delta, error) { return nil, nil }
+func (f *fake) DeltasFrom(_ context.Context, round uint64) ([]api.Delta, error) {
+	f.from = round
+	return nil, nil
+}
+func (f *fake) Login(context.Context) (*api.Login, error) {
+	return &api.Login{URL: "http://127.0.0.1:1/#login=x"}, nil
+}
+func (f *fake) Ready(context.Context) error { return f.unready }
+func (f *fake) Events(ctx context.Context, after uint64) <-chan api.Event {
+	c := make(chan api.Event, len(f.events)+1)
+	for _, e := range f.events {
+		if e.ID > after {
+			c <- e
+		}
+	}
+	context.AfterFunc(ctx, func() { close(c) })
+	return c
+}
 func (f *fake) Delta(_ context.Context, cid string) (*api.Delta, error) {
 	switch {
 	case cid == delta.CID:
@@ -69,7 +90,7 @@ func serve(t *testing.T, home string, f *fake) *api.Client {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	served := make(chan error, 1)
-	go func() { served <- api.Serve(ctx, ln, f) }()
+	go func() { served <- api.Serve(ctx, ln, api.Handler(f)) }()
 	c, err := api.Dial(home)
 	if err != nil {
 		t.Fatal(err)

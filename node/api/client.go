@@ -91,26 +91,36 @@ func (c *Client) Invite(ctx context.Context, r InviteRequest) (*InviteReply, err
 	return call[*InviteReply](ctx, c, http.MethodPost, "/v1/invite", r)
 }
 
+// Login asks for a link to the node's page.
+func (c *Client) Login(ctx context.Context) (*Login, error) {
+	return call[*Login](ctx, c, http.MethodPost, "/v1/login", nil)
+}
+
 // Stop asks the node to stop cleanly; it returns when the node has agreed, before it has stopped.
 func (c *Client) Stop(ctx context.Context) error {
 	_, err := call[json.RawMessage](ctx, c, http.MethodPost, "/v1/stop", nil)
 	return err
 }
 
-// stream is a request body that is sent while it is made, and only once the node has agreed to take it.
-type stream struct {
+// gone says that a running node could not be asked.
+func (c *Client) gone(what string, err error) error {
+	return Advise(fmt.Errorf("%s: the node on %s: %w", what, c.home, err), "see whether it still runs with: mlecs status --home %s", c.home)
+}
+
+// upload is a request body that is sent while it is made, and only once the node has agreed to take it.
+type upload struct {
 	contentType string
 	io.Reader
 }
 
-// call makes one request with body, which is nil, a *stream, or what to send as JSON; T is the type of a good answer.
+// call makes one request with body, which is nil, an *upload, or what to send as JSON; T is the type of a good answer.
 func call[T any](ctx context.Context, c *Client, method, path string, body any) (T, error) {
 	var zero T
 	var payload io.Reader
 	header := http.Header{}
 	switch b := body.(type) {
 	case nil:
-	case *stream:
+	case *upload:
 		payload = b.Reader
 		header.Set("Content-Type", b.contentType)
 		header.Set("Expect", "100-continue")
@@ -128,7 +138,7 @@ func call[T any](ctx context.Context, c *Client, method, path string, body any) 
 	req.Header = header
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return zero, Advise(fmt.Errorf("ask the node on %s for %s: %w", c.home, path, err), "see whether it still runs with: mlecs status --home %s", c.home)
+		return zero, c.gone("ask for "+path, err)
 	}
 	defer resp.Body.Close()
 	b, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))

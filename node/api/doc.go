@@ -1,11 +1,8 @@
-// Package api is a node's control API: HTTP/JSON under /v1 on a unix socket in the home, and its typed client.
+// Package api is a node's control API, HTTP/JSON under /v1 on a unix socket in the home and, behind a Gate, on TCP; and its typed client.
 //
-//	GET  /v1/status /v1/peers /v1/rounds /v1/deltas /v1/models /v1/scores
-//	GET  /v1/deltas/{cid}    a full CID or a unique prefix of one
-//	POST /v1/invite          InviteRequest -> InviteReply
-//	POST /v1/stop            begins a clean stop
-//	POST /v1/eval?split=     -> Evaluation of the node's model on its own rows, or on those of the body
-//	POST /v1/generate?row=   -> Answer of the node's model; strict=true refuses modalities that the node does not use
+// routes.go is the one list of what it answers: the mux and the OpenAPI 3.1 document (GET /v1/openapi.json) are both made from it, the
+// schemas from the Go types of this package. GET /v1/events is a stream of server-sent events (events.go); /healthz and /readyz are for
+// supervisors.
 //
 // Rows in a body are multipart/form-data of two parts, "rows" (a metadata.jsonl) and "files" (a tar of the files that it names): a client
 // need not share a file system with the node. There are limits on size, and one such request is at work at a time.

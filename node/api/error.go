@@ -15,6 +15,10 @@ var (
 	ErrNotRunning = errors.New("no node runs on this home")
 	// ErrBadRequest says that a request was malformed.
 	ErrBadRequest = errors.New("bad request")
+	// ErrUnauthorized says that a request over TCP came without the node's token and without a session.
+	ErrUnauthorized = errors.New("not logged in")
+	// ErrForbidden says that a request came from where none may come.
+	ErrForbidden = errors.New("refused")
 	// ErrBusy says that a node takes no more of such requests at the moment.
 	ErrBusy = errors.New("the node is busy")
 )
@@ -72,6 +76,8 @@ var codes = []struct {
 	{ErrNotFound, http.StatusNotFound},
 	{ErrAmbiguous, http.StatusConflict},
 	{ErrBadRequest, http.StatusBadRequest},
+	{ErrUnauthorized, http.StatusUnauthorized},
+	{ErrForbidden, http.StatusForbidden},
 	{ErrBusy, http.StatusTooManyRequests},
 }
 

@@ -15,13 +15,17 @@ import (
 // maxRequest bounds a request body.
 const maxRequest = 64 << 10
 
-// Serve answers requests on ln until ctx ends, then closes ln and returns nil. Requests in flight get a second to end.
-func Serve(ctx context.Context, ln net.Listener, c Controller) error {
+// Serve answers requests on ln by h until ctx ends, then closes ln and returns nil. Requests in flight get a second to end.
+func Serve(ctx context.Context, ln net.Listener, h http.Handler) error {
+	requests, cancel := context.WithCancel(ctx)
+	defer cancel()
 	srv := &http.Server{
-		Handler:           Handler(c),
+		Handler:           h,
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       15 * time.Second,
-		BaseContext:       func(net.Listener) context.Context { return ctx },
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    64 << 10,
+		BaseContext:       func(net.Listener) context.Context { return requests },
 	}
 	done := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
@@ -43,43 +47,16 @@ func Serve(ctx context.Context, ln net.Listener, c Controller) error {
 
 // Handler is the API's routes on c.
 func Handler(c Controller) http.Handler {
-	mux := http.NewServeMux()
-	get(mux, "/v1/status", func(r *http.Request) (*Status, error) { return c.Status(r.Context()) })
-	get(mux, "/v1/peers", func(r *http.Request) ([]Peer, error) { return filled(c.Peers(r.Context())) })
-	get(mux, "/v1/rounds", func(r *http.Request) ([]Round, error) { return filled(c.Rounds(r.Context())) })
-	get(mux, "/v1/deltas", func(r *http.Request) ([]Delta, error) { return filled(c.Deltas(r.Context())) })
-	get(mux, "/v1/deltas/{cid}", func(r *http.Request) (*Delta, error) { return c.Delta(r.Context(), r.PathValue("cid")) })
-	get(mux, "/v1/models", func(r *http.Request) ([]Model, error) { return filled(c.Models(r.Context())) })
-	get(mux, "/v1/adapter", func(r *http.Request) (*Adapter, error) { return c.Adapter(r.Context(), r.URL.Query().Get("delta")) })
-	get(mux, "/v1/scores", func(r *http.Request) (*Scores, error) { return c.Scores(r.Context()) })
-	mux.HandleFunc("POST /v1/invite", func(w http.ResponseWriter, r *http.Request) {
-		var req InviteRequest
-		if err := readJSON(w, r, &req); err != nil {
-			writeError(w, err)
-			return
-		}
-		reply, err := c.Invite(r.Context(), req)
-		answer(w, reply, err)
+	rs := newRoutes(c)
+	rs.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		writeError(w, Advise(fmt.Errorf("%s %s: %w", r.Method, r.URL.Path, ErrNotFound), "GET /v1/openapi.json tells what there is"))
 	})
-	handleAnswers(mux, c)
-	mux.HandleFunc("POST /v1/stop", func(w http.ResponseWriter, r *http.Request) {
-		writeJSON(w, http.StatusOK, struct {
-			Stopping bool `json:"stopping"`
-		}{true})
-		c.Stop()
-	})
-	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		writeError(w, Advise(fmt.Errorf("%s %s: %w", r.Method, r.URL.Path, ErrNotFound), "ask for one of /v1/status, peers, rounds, deltas, deltas/CID, models, adapter, scores"))
-	})
-	return mux
+	return rs.mux
 }
 
-// get routes a reading request to f. Other methods fall through to the catch-all.
-func get[T any](mux *http.ServeMux, path string, f func(*http.Request) (T, error)) {
-	mux.HandleFunc("GET "+path, func(w http.ResponseWriter, r *http.Request) {
-		v, err := f(r)
-		answer(w, v, err)
-	})
+// Stopping is the answer to a request to stop.
+type Stopping struct {
+	Stopping bool `json:"stopping"`
 }
 
 // filled turns a nil slice into an empty one, which is [] in JSON.
@@ -110,6 +87,7 @@ func writeJSON(w http.ResponseWriter, code int, v any) {
 		b, _ = json.Marshal(errorBody{Error: fmt.Sprintf("encode answer: %v", err)})
 	}
 	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(code)
 	w.Write(append(b, '\n')) // a client that hung up is no concern of the server
 }

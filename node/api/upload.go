@@ -8,6 +8,7 @@ import (
 	"mime/multipart"
 	"net/http"
 	"net/url"
+	"reflect"
 	"strconv"
 	"time"
 )
@@ -29,10 +30,11 @@ const (
 
 // handleAnswers routes what asks the model. One request is at work at a time: another is refused before its body is read, so that asking
 // takes bounded memory and processor time from the node.
-func handleAnswers(mux *http.ServeMux, a Answers) {
+func handleAnswers(rs *routes, a Answers) {
 	slot := make(chan struct{}, 1)
-	ask := func(path string, f func(ctx context.Context, query url.Values, rows *Rows) (any, error)) {
-		mux.HandleFunc("POST "+path, func(w http.ResponseWriter, r *http.Request) {
+	ask := func(r route, f func(ctx context.Context, query url.Values, rows *Rows) (any, error)) {
+		r.method, r.upload = http.MethodPost, true
+		rs.add(r, func(w http.ResponseWriter, r *http.Request) {
 			select {
 			case slot <- struct{}{}:
 				defer func() { <-slot }()
@@ -49,10 +51,16 @@ func handleAnswers(mux *http.ServeMux, a Answers) {
 			answer(w, v, err)
 		})
 	}
-	ask("/v1/eval", func(ctx context.Context, query url.Values, rows *Rows) (any, error) {
+	ask(route{
+		path: "/v1/eval", summary: "Score the node's model on its own rows, or on those of the body", response: reflect.TypeFor[Evaluation](),
+		query: []param{{"split", "string", "train, validation or test (default)"}},
+	}, func(ctx context.Context, query url.Values, rows *Rows) (any, error) {
 		return a.Eval(ctx, EvalRequest{Split: query.Get("split"), Rows: rows})
 	})
-	ask("/v1/generate", func(ctx context.Context, query url.Values, rows *Rows) (any, error) {
+	ask(route{
+		path: "/v1/generate", summary: "Let the node's model answer one row", response: reflect.TypeFor[Answer](),
+		query: []param{{"row", "string", "id of the row; may be left out where the body has just one"}, {"strict", "boolean", "refuse modalities that the node does not use"}},
+	}, func(ctx context.Context, query url.Values, rows *Rows) (any, error) {
 		strict, err := strconv.ParseBool(query.Get("strict"))
 		if err != nil && query.Has("strict") {
 			return nil, fmt.Errorf("%w: strict=%.40q is neither true nor false", ErrBadRequest, query.Get("strict"))
@@ -165,7 +173,7 @@ func send[T any](ctx context.Context, c *Client, path string, rows *Rows) (T, er
 		defer close(written)
 		out.CloseWithError(writeRows(form, rows))
 	}()
-	v, err := call[T](ctx, c, http.MethodPost, path, &stream{form.FormDataContentType(), in})
+	v, err := call[T](ctx, c, http.MethodPost, path, &upload{form.FormDataContentType(), in})
 	in.Close() // ends a writer that nobody reads any more
 	<-written
 	return v, err

@@ -18,10 +18,11 @@ import (
 
 var (
 	evaluation = &api.Evaluation{
-		Node: "edge-1", Split: "test", ConstantAnswer: "still", All: api.EvalGroup{Name: "all", Rows: 2, Scores: api.TextScores{ExactMatch: 0.5}},
+		Model: api.CurrentModel{Modalities: []string{"image"}},
+		Node:  "edge-1", Split: "test", ConstantAnswer: "still", All: api.EvalGroup{Name: "all", Rows: 2, Scores: api.TextScores{ExactMatch: 0.5}},
 		Subsets: []api.EvalGroup{{Name: "image", Rows: 2, Constant: &api.TextScores{Rouge1: api.Measure{F: 0.25}}}}, Attributes: []api.Attribute{},
 	}
-	answer = &api.Answer{Node: "edge-1", Row: "r1", Used: []string{"image"}, Ignored: []string{}, Answer: "walking", Untrained: "still"}
+	answer = &api.Answer{Node: "edge-1", Model: api.CurrentModel{Modalities: []string{"image"}}, Row: "r1", Used: []string{"image"}, Ignored: []string{}, Answer: "walking", Untrained: "still"}
 )
 
 func (f *fake) Eval(ctx context.Context, r api.EvalRequest) (*api.Evaluation, error) {
