@@ -25,6 +25,7 @@ type FederationSpec struct {
 	Name                string
 	Data                string   // data set folder; its rows with split train (or the given ids) become the public set
 	PublicIDs           []string // nil: all training rows
+	Target              string   // field of the rows to generate; empty: "target"
 	EdgeBase, SuperBase string   // base model files (mlecs model train or import); empty: pretrained here on the public targets
 	Method              method.Config
 	Share               []string // component kinds that leave a node: lora, encoder, connector
@@ -87,7 +88,7 @@ func (h *Home) CreateFederation(ctx context.Context, s FederationSpec) (id strin
 	}
 
 	// All that can go wrong comes before the key and the genesis: a failed attempt can be repeated.
-	set, rows, err := publicRows(s.Data, s.PublicIDs)
+	set, rows, err := publicRows(s)
 	if err != nil {
 		return "", fmt.Errorf("create federation: %w", err)
 	}
@@ -182,9 +183,13 @@ func openStore(dir string) (*storage.Store, error) {
 }
 
 // publicRows opens the data set and chooses the rows that become public.
-func publicRows(dir string, ids []string) (*data.Set, []data.Row, error) {
+func publicRows(s FederationSpec) (*data.Set, []data.Row, error) {
+	dir, ids := s.Data, s.PublicIDs
 	set, err := data.Open(dir)
 	if err != nil {
+		return nil, nil, err
+	}
+	if set, err = set.WithTarget(s.Target); err != nil {
 		return nil, nil, err
 	}
 	var rows []data.Row

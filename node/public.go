@@ -21,7 +21,7 @@ const fileSuffix = "_file_name"
 
 // packPublic turns rows into the federation's public data set: blobs in store and what the genesis says of them.
 //
-// Every member gets index and archives, only super-peers get the targets. So nothing in index or archives may tell a target: ids and file
+// Every member gets index and archives; the targets are for super-peers, and for edges if the federation says so. So nothing in index or archives may tell a target: ids and file
 // names are made anew (originals often hold the label), in an order that depends on the files' content alone.
 func packPublic(ctx context.Context, h *Home, store *storage.Store, set *data.Set, rows []data.Row, progress func(string, int64, int64)) (record.DataSet, error) {
 	var ds record.DataSet

@@ -99,7 +99,7 @@ type rowSet struct {
 	domain     string
 	private    []data.Example // own training rows: empty on a super-peer
 	test       []data.Example // own test rows
-	public     []data.Example // the federation's; with targets on a super-peer
+	public     []data.Example // the federation's; with targets for those who may know them
 }
 
 // loadRows reads the own data folder and data/public. A super-peer may have no own folder: then it has no scores.
@@ -137,7 +137,7 @@ func (h *Home) loadRows(ctx context.Context, cfg Config, g *genesis, role record
 		*into, err = set.Examples(ctx, rows, decode, runtime.GOMAXPROCS(0))
 		return err
 	}
-	if err := load(public, train, &rs.public, role == record.RoleSuper); err != nil {
+	if err := load(public, train, &rs.public, g.knowsTargets(role)); err != nil {
 		return nil, fmt.Errorf("load public rows: %w", err)
 	}
 	if own == nil {

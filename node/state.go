@@ -124,6 +124,11 @@ func (g *genesis) codec() string {
 	return name
 }
 
+// knowsTargets tells whether members of a role get the targets of the public rows.
+func (g *genesis) knowsTargets(role record.Role) bool {
+	return role == record.RoleSuper || g.method.PublicLabels == method.LabelsEdges
+}
+
 // loadGenesis reads the genesis record of a federation id.
 func loadGenesis(s *storage.Store, id string) (*genesis, error) {
 	c, err := cid.Decode(id)

@@ -29,7 +29,7 @@ func (t *Testnet) build(ctx context.Context) error {
 	if err := t.openData(); err != nil {
 		return err
 	}
-	part, err := t.set.Split(data.PartitionOptions{Edges: t.opt.Edges, PublicFraction: t.opt.PublicFraction, Seed: t.opt.Seed})
+	part, err := t.set.Split(t.opt.Partition(t.opt.Seed, false))
 	if err != nil {
 		return api.Advise(err, "try fewer --edges, or look at the data with `mlecs data inspect %s`", t.set.Dir)
 	}
@@ -57,9 +57,9 @@ func (t *Testnet) openData() error {
 	dir := t.opt.Data
 	if dir == "" {
 		dir = filepath.Join(t.folder.Dir, dataFolder)
-		what := fmt.Sprintf("generating data: %d homes with %d rows each", t.opt.Edges, t.opt.RowsPerHome)
+		what := fmt.Sprintf("generating data: %d homes with %d rows each", t.opt.Nodes, t.opt.RowsPerHome)
 		err := data.Generate(dir, data.GenerateOptions{
-			Homes: t.opt.Edges, RowsPerHome: t.opt.RowsPerHome, Seed: t.opt.Seed,
+			Homes: t.opt.Nodes, RowsPerHome: t.opt.RowsPerHome, Seed: t.opt.Seed,
 			Progress: func(done, total int) { t.show.progress(what, int64(done), int64(total)) },
 		})
 		if err != nil {
@@ -67,6 +67,9 @@ func (t *Testnet) openData() error {
 		}
 	}
 	set, err := data.Open(dir)
+	if err == nil {
+		set, err = set.WithTarget(t.opt.Target)
+	}
 	if err != nil {
 		return api.Advise(err, "see what it holds with `mlecs data inspect %s`", dir)
 	}
@@ -134,12 +137,12 @@ func (t *Testnet) found(ctx context.Context, h *node.Home, part *data.Partition)
 		ids[i] = r.ID
 	}
 	spec := node.FederationSpec{
-		Name: "testnet", Data: t.set.Dir, PublicIDs: ids, Method: t.opt.Method, Share: method.DefaultShare(),
+		Name: "testnet", Data: t.set.Dir, PublicIDs: ids, Target: t.opt.Target, Method: t.opt.Method, Share: method.DefaultShare(),
 		// A round waits for every edge that is connected, and while there are none, for half of them.
-		Policy:   record.RoundPolicy{Rounds: uint64(t.opt.Rounds), Quorum: 1, Min: uint64(t.opt.Edges+1) / 2, Deadline: t.opt.Deadline.Milliseconds()},
+		Policy:   record.RoundPolicy{Rounds: uint64(t.opt.Rounds), Quorum: 1, Min: uint64(t.opt.Nodes+1) / 2, Deadline: t.opt.Deadline.Milliseconds()},
 		Progress: func(stage string, done, total int64) { t.show.progress(stage, done, total) },
 	}
-	spec.Method.Seed = t.opt.Seed
+	spec.Method.Seed, spec.Method.PublicLabels = t.opt.Seed, t.opt.PublicLabels
 	id, err := h.CreateFederation(ctx, spec)
 	if err != nil {
 		return err

@@ -19,11 +19,11 @@ func TestOptionsAreChecked(t *testing.T) {
 		change func(*testnet.Options)
 		want   string
 	}{
-		{"no edges", func(o *testnet.Options) { o.Edges = 0 }, "--edges 0"},
-		{"too many edges", func(o *testnet.Options) { o.Edges = 1000 }, "--edges 1000"},
+		{"no edges", func(o *testnet.Options) { o.Nodes = 0 }, "--edges 0"},
+		{"too many edges", func(o *testnet.Options) { o.Nodes = 1000 }, "--edges 1000"},
 		{"no super-peer", func(o *testnet.Options) { o.Supers = 0 }, "--supers 0"},
 		{"no rounds", func(o *testnet.Options) { o.Rounds = 0 }, "--rounds 0"},
-		{"nothing public", func(o *testnet.Options) { o.PublicFraction = 0 }, "public part"},
+		{"public rows", func(o *testnet.Options) { o.PublicRows = -1 }, "public rows is -1"},
 		{"no time", func(o *testnet.Options) { o.Stall = 0 }, "must be positive"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

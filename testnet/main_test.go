@@ -65,7 +65,7 @@ func tiny(t *testing.T) testnet.Options {
 	o := testnet.Defaults()
 	o.Out = t.TempDir() + "/net"
 	o.RowsPerHome = 24
-	o.Edges, o.Rounds = 2, 1
+	o.Nodes, o.Rounds = 2, 1
 	o.Method.CCLSteps, o.Method.AMTSteps, o.Method.CloudSteps, o.Method.Batch = 2, 2, 2, 4
 	return o
 }

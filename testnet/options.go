@@ -7,25 +7,24 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/mlecs/mlecs/learn/experiment"
 	"github.com/mlecs/mlecs/learn/method"
 	"github.com/mlecs/mlecs/node"
 )
 
 // Options of a testnet. The zero value is not valid: start from Defaults.
 type Options struct {
-	Edges  int    // edge nodes
-	Supers int    // super-peers; the first founds the federation
-	Rounds int    // the testnet is done after this many rounds
-	Data   string // data set folder; empty: one is generated
-	Seed   uint64 // of the generated data, the partition, the models and every step
-	Out    string // the testnet's folder; empty: "testnet" in the mlecs home
-	Keep   bool   // keep data, base models and learner state after Run, so that the nodes can be started again
+	experiment.Setting        // Nodes are the edges; the testnet is done after Rounds
+	Supers             int    // super-peers; the first founds the federation
+	Data               string // data set folder; empty: one is generated
+	Seed               uint64 // of the generated data, the partition, the models and every step
+	Out                string // the testnet's folder; empty: "testnet" in the mlecs home
+	Keep               bool   // keep data, base models and learner state after Run, so that the nodes can be started again
 
-	RowsPerHome    int           // of the generated data
-	PublicFraction float64       // of the training rows, held out for the super-peers
-	Method         method.Config // hyper-parameters; Seed is taken from above
-	Deadline       time.Duration // a round closes with what is in after this long
-	Stall          time.Duration // give up when nothing moves for this long
+	RowsPerHome int           // of the generated data
+	Method      method.Config // hyper-parameters; the setting and Seed say the rest
+	Deadline    time.Duration // a round closes with what is in after this long
+	Stall       time.Duration // give up when nothing moves for this long
 
 	detached  bool   // nodes outlive this process
 	InProcess bool   // run the nodes inside this process
@@ -36,20 +35,19 @@ type Options struct {
 	JSON io.Writer // report.json goes there too; nil: nowhere
 }
 
-// Defaults is what `mlecs testnet run` does without flags. Its rounds are few and long: a demonstration has no time for many.
+// Defaults is what `mlecs testnet run` does without flags: few edges with all the rows that there are. Its rounds are few and long: a
+// demonstration has no time for many.
 func Defaults() Options {
 	m := method.Default()
 	m.CCLSteps, m.AMTSteps, m.CloudSteps = 80, 120, 120
 	return Options{
-		Edges:          3,
-		Supers:         1,
-		Rounds:         3,
-		Seed:           1,
-		RowsPerHome:    160,
-		PublicFraction: 0.5,
-		Method:         m,
-		Deadline:       60 * time.Second,
-		Stall:          2 * time.Minute,
+		Setting:     experiment.Setting{Nodes: 3, Families: 1, PublicLabels: method.LabelsCloud, Rounds: 3},
+		Supers:      1,
+		Seed:        1,
+		RowsPerHome: 160,
+		Method:      m,
+		Deadline:    60 * time.Second,
+		Stall:       2 * time.Minute,
 	}
 }
 
@@ -65,18 +63,16 @@ const (
 // Validate names the first option that cannot work.
 func (o Options) Validate() error {
 	switch {
-	case o.Edges < 1 || o.Edges > maxNodes:
-		return fmt.Errorf("--edges %d: a testnet has 1 to %d edges", o.Edges, maxNodes)
+	case o.Nodes < 1 || o.Nodes > maxNodes:
+		return fmt.Errorf("--edges %d: a testnet has 1 to %d edges", o.Nodes, maxNodes)
 	case o.Supers < 1 || o.Supers > maxNodes:
 		return fmt.Errorf("--supers %d: a testnet has 1 to %d super-peers", o.Supers, maxNodes)
 	case o.Rounds < 1 || o.Rounds > maxRounds:
 		return fmt.Errorf("--rounds %d: a testnet runs 1 to %d rounds", o.Rounds, maxRounds)
 	case o.Data == "" && o.RowsPerHome < 8:
 		return fmt.Errorf("%d generated rows a home are too few to split: take at least 8", o.RowsPerHome)
-	case o.PublicFraction <= 0 || o.PublicFraction >= 1:
-		return errors.New("the public part of the training rows must be between 0 and 1")
 	case o.Stall <= 0 || o.Deadline <= 0:
 		return errors.New("deadline and stall limit must be positive")
 	}
-	return nil
+	return o.Setting.Validate()
 }

@@ -54,7 +54,7 @@ func TestProcesses(t *testing.T) {
 	}
 	var text bytes.Buffer
 	o := tiny(t)
-	o.Edges, o.Rounds, o.Text = 3, 14, &text
+	o.Nodes, o.Rounds, o.Text = 3, 14, &text
 	o.Method.CCLSteps, o.Method.AMTSteps, o.Method.CloudSteps, o.Method.Batch = 10, 10, 10, 8
 	o.Deadline = 20 * time.Second
 	exe, err := os.Executable()

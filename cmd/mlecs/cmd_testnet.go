@@ -5,7 +5,9 @@ import (
 	"os"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
+	"github.com/mlecs/mlecs/learn/method"
 	"github.com/mlecs/mlecs/node/api"
 	"github.com/mlecs/mlecs/testnet"
 )
@@ -18,17 +20,21 @@ func newTestnetCommand() *cobra.Command {
 // testnetFlags are those of `testnet run` and `testnet up`.
 type testnetFlags struct {
 	options testnet.Options
+	deal    *pflag.FlagSet // those that an experiment has, too
 	json    string
 }
 
 func (f *testnetFlags) flags(cmd *cobra.Command) {
 	f.options = testnet.Defaults()
 	o, fs := &f.options, cmd.Flags()
-	fs.IntVar(&o.Edges, "edges", o.Edges, "edge nodes")
+	fs.IntVar(&o.Nodes, "edges", o.Nodes, "edge nodes")
 	fs.IntVar(&o.Supers, "supers", o.Supers, "super-peers")
 	fs.IntVar(&o.Rounds, "rounds", o.Rounds, "rounds of learning")
 	fs.StringVar(&o.Data, "data", "", "data set folder (default: one is generated)")
 	fs.Uint64Var(&o.Seed, "seed", o.Seed, "seed of data, partition and models")
+	f.deal = pflag.NewFlagSet("deal", pflag.ContinueOnError)
+	dealFlags(f.deal, &o.Setting)
+	fs.AddFlagSet(f.deal)
 	outFlag(cmd, &o.Out)
 	fs.StringVar(&f.json, "json", "", "also write report.json to this file; - is standard output")
 	fs.BoolVar(&o.Keep, "keep", false, "keep data, base models and learner state, so that the nodes can be started again")
@@ -38,8 +44,18 @@ func outFlag(cmd *cobra.Command, out *string) {
 	cmd.Flags().StringVar(out, "out", "", "folder of the testnet (default \"testnet\" in the mlecs home)")
 }
 
+// asExperiment tells whether the nodes are to do what an experiment does: by the flags that both have.
+func (f *testnetFlags) asExperiment() bool {
+	given := false
+	f.deal.VisitAll(func(flag *pflag.Flag) { given = given || flag.Changed })
+	return given
+}
+
 // prepare validates the options and opens the outputs. finish closes them.
 func (f *testnetFlags) prepare(cmd *cobra.Command) (finish func() error, err error) {
+	if f.asExperiment() {
+		f.options.Method = method.Default()
+	}
 	if err := f.options.Validate(); err != nil {
 		return nil, usageError{err}
 	}

@@ -17,6 +17,10 @@ Edges get different data and modalities, join by token, learn together for some 
 the same models trained alone. At the end it prints a table, writes report.json, report.md, curves.png and
 curves.svg to the testnet's folder, and stops the nodes.
 
+Without flags it is a demonstration: a few long rounds of nodes that have plenty of rows. With any of --target, --rows-per-node,
+--public-rows, --modality-rate, --families, --public-labels and --group-by the nodes take the steps of mlecs experiment, and
+for the same data, settings and seed they reach the same scores.
+
 The stopped nodes can be inspected: mlecs deltas --node edge-1.`,
 		Example: "  mlecs testnet run\n  mlecs testnet run --data my-data --edges 4 --seed 7 --json report.json",
 		RunE:    func(cmd *cobra.Command, _ []string) error { return runTestnetRun(cmd, &f) },
