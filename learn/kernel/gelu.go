@@ -23,3 +23,12 @@ func GELUGrad(dx, x, dy []float32) {
 	s.a, s.b, s.c = dx, x, dy
 	s.do(len(x), 1)
 }
+
+// GELUSlope computes y[i] = GELU(x[i]) and slope[i] = GELU'(x[i]), so that the gradient costs one product. y or slope may be x.
+func GELUSlope(y, slope, x []float32) {
+	checkLen("y", len(y), len(x))
+	checkLen("slope", len(slope), len(x))
+	s := newSweep(func(s *sweep, lo, hi int) { geluSlope(s.a[lo:hi], s.b[lo:hi], s.c[lo:hi]) })
+	s.a, s.b, s.c = y, slope, x
+	s.do(len(x), 1)
+}

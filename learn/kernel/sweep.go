@@ -16,6 +16,7 @@ type sweep struct {
 	cols             int
 	x                float32
 	adam             adamStep
+	mask             Mask
 }
 
 var sweeps = sync.Pool{New: func() any { return new(sweep) }}

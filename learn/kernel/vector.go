@@ -8,6 +8,12 @@ func Axpy(alpha float32, x, y []float32) {
 	s.do(len(x), 1)
 }
 
+// Add computes y += x over the length of x, in the calling goroutine: for short vectors.
+func Add(x, y []float32) {
+	checkLen("y", len(y), len(x))
+	axpy(1, x, y)
+}
+
 // Scale computes x *= alpha, and clears x if alpha is 0, whatever it held.
 func Scale(alpha float32, x []float32) {
 	if alpha == 0 {

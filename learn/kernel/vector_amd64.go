@@ -85,6 +85,33 @@ func geluGrad(dx, x, dy []float32) {
 	geluGradPortable(dx, x, dy)
 }
 
+func geluSlope(y, slope, x []float32) {
+	if n := len(x); vectorised(n) {
+		y, slope = y[:n], slope[:n]
+		geluSlopeAVX2(&y[0], &slope[0], &x[0], n)
+		return
+	}
+	geluSlopePortable(y, slope, x)
+}
+
+func dropout(dst, x []float32, first uint32, m *Mask) {
+	if n := len(dst); vectorised(n) {
+		x = x[:n]
+		dropoutAVX2(&dst[0], &x[0], n, first, m.key0, m.key1, m.limit, m.keep)
+		return
+	}
+	dropoutPortable(dst, x, first, m, false)
+}
+
+func dropoutAdd(dst, x []float32, first uint32, m *Mask) {
+	if n := len(dst); vectorised(n) {
+		x = x[:n]
+		dropoutAddAVX2(&dst[0], &x[0], n, first, m.key0, m.key1, m.limit, m.keep)
+		return
+	}
+	dropoutPortable(dst, x, first, m, true)
+}
+
 func normalise(y, x, gain, bias []float32, mean, scale float32) {
 	if n := len(x); vectorised(n) {
 		y, gain, bias = y[:n], gain[:n], bias[:n]

@@ -659,12 +659,13 @@ loop:
 	VMOVUPS      lanes3f800000<>+0(SB), Y0
 	VADDPS       Y3, Y0, Y1
 	VDIVPS       Y1, Y0, Y0
+	VMOVAPS      Y0, Y4
 	VMULPS       Y0, Y3, Y1
 	VMULPS       Y0, Y1, Y1
-	VFNMADD231PS Y2, Y1, Y0
-	VMOVUPS      (DX), Y1
-	VMULPS       Y1, Y0, Y0
-	VMOVUPS      Y0, (AX)
+	VFNMADD231PS Y2, Y1, Y4
+	VMOVUPS      (DX), Y0
+	VMULPS       Y0, Y4, Y4
+	VMOVUPS      Y4, (AX)
 	ADDQ         $0x20, AX
 	ADDQ         $0x20, CX
 	ADDQ         $0x20, DX
@@ -710,12 +711,13 @@ rest:
 	VMOVUPS      lanes3f800000<>+0(SB), Y1
 	VADDPS       Y4, Y1, Y2
 	VDIVPS       Y2, Y1, Y1
+	VMOVAPS      Y1, Y5
 	VMULPS       Y1, Y4, Y2
 	VMULPS       Y1, Y2, Y2
-	VFNMADD231PS Y3, Y2, Y1
-	VMASKMOVPS   (DX), Y0, Y2
-	VMULPS       Y2, Y1, Y1
-	VMASKMOVPS   Y1, Y0, (AX)
+	VFNMADD231PS Y3, Y2, Y5
+	VMASKMOVPS   (DX), Y0, Y1
+	VMULPS       Y1, Y5, Y5
+	VMASKMOVPS   Y5, Y0, (AX)
 
 done:
 	VZEROUPPER
@@ -730,6 +732,300 @@ DATA lanesbe5b33b6<>+20(SB)/4, $0xbe5b33b6
 DATA lanesbe5b33b6<>+24(SB)/4, $0xbe5b33b6
 DATA lanesbe5b33b6<>+28(SB)/4, $0xbe5b33b6
 GLOBL lanesbe5b33b6<>(SB), RODATA|NOPTR, $32
+
+// func geluSlopeAVX2(y *float32, slope *float32, x *float32, n int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·geluSlopeAVX2(SB), NOSPLIT, $0-32
+	MOVQ y+0(FP), AX
+	MOVQ slope+8(FP), CX
+	MOVQ x+16(FP), DX
+	MOVQ n+24(FP), BX
+
+loop:
+	CMPQ         BX, $0x08
+	JL           rest
+	VMOVUPS      (DX), Y0
+	VMULPS       Y0, Y0, Y1
+	VMOVUPS      lanesbe5b33b6<>+0(SB), Y2
+	VFMADD213PS  lanesbfcc422a<>+0(SB), Y1, Y2
+	VMULPS       Y0, Y2, Y2
+	VMOVUPS      lanesbd922279<>+0(SB), Y3
+	VFMADD213PS  lanesbfcc422a<>+0(SB), Y1, Y3
+	VMULPS       Y0, Y3, Y3
+	VCMPPS       $0x05, lanesc2aeac4f<>+0(SB), Y3, Y1
+	VMOVUPS      lanes42b00f34<>+0(SB), Y5
+	VMINPS       Y3, Y5, Y3
+	VMULPS       lanes3fb8aa3b<>+0(SB), Y3, Y4
+	VROUNDPS     $0x00, Y4, Y4
+	VMOVAPS      Y3, Y5
+	VFNMADD231PS lanes3f318000<>+0(SB), Y4, Y5
+	VFNMADD231PS lanesb95e8083<>+0(SB), Y4, Y5
+	VMOVUPS      lanes39506967<>+0(SB), Y3
+	VFMADD213PS  lanes3ab743ce<>+0(SB), Y5, Y3
+	VFMADD213PS  lanes3c088908<>+0(SB), Y5, Y3
+	VFMADD213PS  lanes3d2aa9c1<>+0(SB), Y5, Y3
+	VFMADD213PS  lanes3e2aaaaa<>+0(SB), Y5, Y3
+	VFMADD213PS  lanes3f000000<>+0(SB), Y5, Y3
+	VMULPS       Y5, Y5, Y6
+	VFMADD213PS  Y5, Y6, Y3
+	VADDPS       lanes3f800000<>+0(SB), Y3, Y3
+	VCVTPS2DQ    Y4, Y4
+	VPADDD       lanes0000007f<>+0(SB), Y4, Y4
+	VPSLLD       $0x17, Y4, Y4
+	VMULPS       Y4, Y3, Y3
+	VANDPS       Y1, Y3, Y3
+	VMOVUPS      lanes3f800000<>+0(SB), Y1
+	VADDPS       Y3, Y1, Y4
+	VDIVPS       Y4, Y1, Y1
+	VMOVAPS      Y1, Y5
+	VMULPS       Y1, Y3, Y4
+	VMULPS       Y1, Y4, Y4
+	VFNMADD231PS Y2, Y4, Y5
+	VMULPS       Y0, Y1, Y1
+	VMOVUPS      Y1, (AX)
+	VMOVUPS      Y5, (CX)
+	ADDQ         $0x20, AX
+	ADDQ         $0x20, CX
+	ADDQ         $0x20, DX
+	SUBQ         $0x08, BX
+	JMP          loop
+
+rest:
+	TESTQ        BX, BX
+	JZ           done
+	LEAQ         vectorMasks<>+0(SB), SI
+	NEGQ         BX
+	VMOVUPS      32(SI)(BX*4), Y0
+	VMASKMOVPS   (DX), Y0, Y1
+	VMULPS       Y1, Y1, Y2
+	VMOVUPS      lanesbe5b33b6<>+0(SB), Y3
+	VFMADD213PS  lanesbfcc422a<>+0(SB), Y2, Y3
+	VMULPS       Y1, Y3, Y3
+	VMOVUPS      lanesbd922279<>+0(SB), Y4
+	VFMADD213PS  lanesbfcc422a<>+0(SB), Y2, Y4
+	VMULPS       Y1, Y4, Y4
+	VCMPPS       $0x05, lanesc2aeac4f<>+0(SB), Y4, Y2
+	VMOVUPS      lanes42b00f34<>+0(SB), Y6
+	VMINPS       Y4, Y6, Y4
+	VMULPS       lanes3fb8aa3b<>+0(SB), Y4, Y5
+	VROUNDPS     $0x00, Y5, Y5
+	VMOVAPS      Y4, Y6
+	VFNMADD231PS lanes3f318000<>+0(SB), Y5, Y6
+	VFNMADD231PS lanesb95e8083<>+0(SB), Y5, Y6
+	VMOVUPS      lanes39506967<>+0(SB), Y4
+	VFMADD213PS  lanes3ab743ce<>+0(SB), Y6, Y4
+	VFMADD213PS  lanes3c088908<>+0(SB), Y6, Y4
+	VFMADD213PS  lanes3d2aa9c1<>+0(SB), Y6, Y4
+	VFMADD213PS  lanes3e2aaaaa<>+0(SB), Y6, Y4
+	VFMADD213PS  lanes3f000000<>+0(SB), Y6, Y4
+	VMULPS       Y6, Y6, Y7
+	VFMADD213PS  Y6, Y7, Y4
+	VADDPS       lanes3f800000<>+0(SB), Y4, Y4
+	VCVTPS2DQ    Y5, Y5
+	VPADDD       lanes0000007f<>+0(SB), Y5, Y5
+	VPSLLD       $0x17, Y5, Y5
+	VMULPS       Y5, Y4, Y4
+	VANDPS       Y2, Y4, Y4
+	VMOVUPS      lanes3f800000<>+0(SB), Y2
+	VADDPS       Y4, Y2, Y5
+	VDIVPS       Y5, Y2, Y2
+	VMOVAPS      Y2, Y6
+	VMULPS       Y2, Y4, Y5
+	VMULPS       Y2, Y5, Y5
+	VFNMADD231PS Y3, Y5, Y6
+	VMULPS       Y1, Y2, Y2
+	VMASKMOVPS   Y2, Y0, (AX)
+	VMASKMOVPS   Y6, Y0, (CX)
+
+done:
+	VZEROUPPER
+	RET
+
+DATA laneNumbers<>+0(SB)/4, $0x00000000
+DATA laneNumbers<>+4(SB)/4, $0x00000001
+DATA laneNumbers<>+8(SB)/4, $0x00000002
+DATA laneNumbers<>+12(SB)/4, $0x00000003
+DATA laneNumbers<>+16(SB)/4, $0x00000004
+DATA laneNumbers<>+20(SB)/4, $0x00000005
+DATA laneNumbers<>+24(SB)/4, $0x00000006
+DATA laneNumbers<>+28(SB)/4, $0x00000007
+GLOBL laneNumbers<>(SB), RODATA|NOPTR, $32
+
+// func dropoutAVX2(dst *float32, x *float32, n int, first uint32, key0 uint32, key1 uint32, limit uint32, keep float32)
+// Requires: AVX, AVX2
+TEXT ·dropoutAVX2(SB), NOSPLIT, $0-44
+	VBROADCASTSS first+24(FP), Y0
+	VBROADCASTSS key1+32(FP), Y1
+	VBROADCASTSS limit+36(FP), Y2
+	VBROADCASTSS keep+40(FP), Y3
+	VPADDD       laneNumbers<>+0(SB), Y0, Y0
+	VPMULLD      lanes9e3779b9<>+0(SB), Y0, Y0
+	VBROADCASTSS key0+28(FP), Y4
+	VPADDD       Y4, Y0, Y0
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         n+16(FP), DX
+
+loop:
+	CMPQ     DX, $0x08
+	JL       rest
+	VPSRLD   $0x10, Y0, Y4
+	VPXOR    Y0, Y4, Y4
+	VPMULLD  lanes21f0aaad<>+0(SB), Y4, Y4
+	VPXOR    Y1, Y4, Y4
+	VPSRLD   $0x0f, Y4, Y5
+	VPXOR    Y5, Y4, Y4
+	VPMULLD  lanes735a2d97<>+0(SB), Y4, Y4
+	VPSRLD   $0x0f, Y4, Y5
+	VPXOR    Y5, Y4, Y4
+	VPSRLD   $0x08, Y4, Y4
+	VPADDD   lanesf1bbcdc8<>+0(SB), Y0, Y0
+	VPCMPGTD Y4, Y2, Y4
+	VMOVUPS  (CX), Y5
+	VMULPS   Y3, Y5, Y5
+	VANDNPS  Y5, Y4, Y5
+	VMOVUPS  Y5, (AX)
+	ADDQ     $0x20, AX
+	ADDQ     $0x20, CX
+	SUBQ     $0x08, DX
+	JMP      loop
+
+rest:
+	TESTQ      DX, DX
+	JZ         done
+	LEAQ       vectorMasks<>+0(SB), BX
+	NEGQ       DX
+	VMOVUPS    32(BX)(DX*4), Y4
+	VPSRLD     $0x10, Y0, Y5
+	VPXOR      Y0, Y5, Y5
+	VPMULLD    lanes21f0aaad<>+0(SB), Y5, Y5
+	VPXOR      Y1, Y5, Y5
+	VPSRLD     $0x0f, Y5, Y1
+	VPXOR      Y1, Y5, Y5
+	VPMULLD    lanes735a2d97<>+0(SB), Y5, Y5
+	VPSRLD     $0x0f, Y5, Y1
+	VPXOR      Y1, Y5, Y5
+	VPSRLD     $0x08, Y5, Y5
+	VPADDD     lanesf1bbcdc8<>+0(SB), Y0, Y0
+	VPCMPGTD   Y5, Y2, Y5
+	VMASKMOVPS (CX), Y4, Y0
+	VMULPS     Y3, Y0, Y0
+	VANDNPS    Y0, Y5, Y0
+	VMASKMOVPS Y0, Y4, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+DATA lanes9e3779b9<>+0(SB)/4, $0x9e3779b9
+DATA lanes9e3779b9<>+4(SB)/4, $0x9e3779b9
+DATA lanes9e3779b9<>+8(SB)/4, $0x9e3779b9
+DATA lanes9e3779b9<>+12(SB)/4, $0x9e3779b9
+DATA lanes9e3779b9<>+16(SB)/4, $0x9e3779b9
+DATA lanes9e3779b9<>+20(SB)/4, $0x9e3779b9
+DATA lanes9e3779b9<>+24(SB)/4, $0x9e3779b9
+DATA lanes9e3779b9<>+28(SB)/4, $0x9e3779b9
+GLOBL lanes9e3779b9<>(SB), RODATA|NOPTR, $32
+
+DATA lanes21f0aaad<>+0(SB)/4, $0x21f0aaad
+DATA lanes21f0aaad<>+4(SB)/4, $0x21f0aaad
+DATA lanes21f0aaad<>+8(SB)/4, $0x21f0aaad
+DATA lanes21f0aaad<>+12(SB)/4, $0x21f0aaad
+DATA lanes21f0aaad<>+16(SB)/4, $0x21f0aaad
+DATA lanes21f0aaad<>+20(SB)/4, $0x21f0aaad
+DATA lanes21f0aaad<>+24(SB)/4, $0x21f0aaad
+DATA lanes21f0aaad<>+28(SB)/4, $0x21f0aaad
+GLOBL lanes21f0aaad<>(SB), RODATA|NOPTR, $32
+
+DATA lanes735a2d97<>+0(SB)/4, $0x735a2d97
+DATA lanes735a2d97<>+4(SB)/4, $0x735a2d97
+DATA lanes735a2d97<>+8(SB)/4, $0x735a2d97
+DATA lanes735a2d97<>+12(SB)/4, $0x735a2d97
+DATA lanes735a2d97<>+16(SB)/4, $0x735a2d97
+DATA lanes735a2d97<>+20(SB)/4, $0x735a2d97
+DATA lanes735a2d97<>+24(SB)/4, $0x735a2d97
+DATA lanes735a2d97<>+28(SB)/4, $0x735a2d97
+GLOBL lanes735a2d97<>(SB), RODATA|NOPTR, $32
+
+DATA lanesf1bbcdc8<>+0(SB)/4, $0xf1bbcdc8
+DATA lanesf1bbcdc8<>+4(SB)/4, $0xf1bbcdc8
+DATA lanesf1bbcdc8<>+8(SB)/4, $0xf1bbcdc8
+DATA lanesf1bbcdc8<>+12(SB)/4, $0xf1bbcdc8
+DATA lanesf1bbcdc8<>+16(SB)/4, $0xf1bbcdc8
+DATA lanesf1bbcdc8<>+20(SB)/4, $0xf1bbcdc8
+DATA lanesf1bbcdc8<>+24(SB)/4, $0xf1bbcdc8
+DATA lanesf1bbcdc8<>+28(SB)/4, $0xf1bbcdc8
+GLOBL lanesf1bbcdc8<>(SB), RODATA|NOPTR, $32
+
+// func dropoutAddAVX2(dst *float32, x *float32, n int, first uint32, key0 uint32, key1 uint32, limit uint32, keep float32)
+// Requires: AVX, AVX2
+TEXT ·dropoutAddAVX2(SB), NOSPLIT, $0-44
+	VBROADCASTSS first+24(FP), Y0
+	VBROADCASTSS key1+32(FP), Y1
+	VBROADCASTSS limit+36(FP), Y2
+	VBROADCASTSS keep+40(FP), Y3
+	VPADDD       laneNumbers<>+0(SB), Y0, Y0
+	VPMULLD      lanes9e3779b9<>+0(SB), Y0, Y0
+	VBROADCASTSS key0+28(FP), Y4
+	VPADDD       Y4, Y0, Y0
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         n+16(FP), DX
+
+loop:
+	CMPQ     DX, $0x08
+	JL       rest
+	VPSRLD   $0x10, Y0, Y4
+	VPXOR    Y0, Y4, Y4
+	VPMULLD  lanes21f0aaad<>+0(SB), Y4, Y4
+	VPXOR    Y1, Y4, Y4
+	VPSRLD   $0x0f, Y4, Y5
+	VPXOR    Y5, Y4, Y4
+	VPMULLD  lanes735a2d97<>+0(SB), Y4, Y4
+	VPSRLD   $0x0f, Y4, Y5
+	VPXOR    Y5, Y4, Y4
+	VPSRLD   $0x08, Y4, Y4
+	VPADDD   lanesf1bbcdc8<>+0(SB), Y0, Y0
+	VPCMPGTD Y4, Y2, Y4
+	VMOVUPS  (CX), Y5
+	VMULPS   Y3, Y5, Y5
+	VANDNPS  Y5, Y4, Y5
+	VMOVUPS  (AX), Y4
+	VADDPS   Y4, Y5, Y5
+	VMOVUPS  Y5, (AX)
+	ADDQ     $0x20, AX
+	ADDQ     $0x20, CX
+	SUBQ     $0x08, DX
+	JMP      loop
+
+rest:
+	TESTQ      DX, DX
+	JZ         done
+	LEAQ       vectorMasks<>+0(SB), BX
+	NEGQ       DX
+	VMOVUPS    32(BX)(DX*4), Y4
+	VPSRLD     $0x10, Y0, Y5
+	VPXOR      Y0, Y5, Y5
+	VPMULLD    lanes21f0aaad<>+0(SB), Y5, Y5
+	VPXOR      Y1, Y5, Y5
+	VPSRLD     $0x0f, Y5, Y1
+	VPXOR      Y1, Y5, Y5
+	VPMULLD    lanes735a2d97<>+0(SB), Y5, Y5
+	VPSRLD     $0x0f, Y5, Y1
+	VPXOR      Y1, Y5, Y5
+	VPSRLD     $0x08, Y5, Y5
+	VPADDD     lanesf1bbcdc8<>+0(SB), Y0, Y0
+	VPCMPGTD   Y5, Y2, Y5
+	VMASKMOVPS (CX), Y4, Y0
+	VMULPS     Y3, Y0, Y0
+	VANDNPS    Y0, Y5, Y0
+	VMASKMOVPS (AX), Y4, Y1
+	VADDPS     Y1, Y0, Y0
+	VMASKMOVPS Y0, Y4, (AX)
+
+done:
+	VZEROUPPER
+	RET
 
 // func normaliseAVX2(y *float32, x *float32, gain *float32, bias *float32, n int, mean float32, scale float32)
 // Requires: AVX, FMA3

@@ -13,6 +13,11 @@ func expShifted(dst, x []float32, shift float32) float32 { return expShiftedPort
 func gelu(dst, x []float32)                              { geluPortable(dst, x) }
 func geluGrad(dx, x, dy []float32)                       { geluGradPortable(dx, x, dy) }
 func adamw(s *adamStep, w, g, m, v []float32)            { adamwPortable(s, w, g, m, v) }
+func geluSlope(y, slope, x []float32)                    { geluSlopePortable(y, slope, x) }
+
+func dropout(dst, x []float32, first uint32, m *Mask)    { dropoutPortable(dst, x, first, m, false) }
+func dropoutAdd(dst, x []float32, first uint32, m *Mask) { dropoutPortable(dst, x, first, m, true) }
+
 func normalise(y, x, gain, bias []float32, mean, scale float32) {
 	normalisePortable(y, x, gain, bias, mean, scale)
 }

@@ -115,6 +115,34 @@ func geluGradPortable(dx, x, dy []float32) {
 	}
 }
 
+// geluSlopePortable computes y = GELU(x) and slope = GELU'(x).
+func geluSlopePortable(y, slope, x []float32) {
+	y, slope = y[:len(x)], slope[:len(x)]
+	for i, v := range x {
+		inner := v * (geluLinear + 3*geluCubic*v*v)
+		e := exp(v * (geluLinear + geluCubic*v*v))
+		sigmoid := 1 / (1 + e)
+		y[i] = v * sigmoid
+		slope[i] = sigmoid - sigmoid*(e*sigmoid)*inner
+	}
+}
+
+// dropoutPortable computes dst = x * mask, or dst += x * mask, for elements whose indices begin at first.
+func dropoutPortable(dst, x []float32, first uint32, m *Mask, add bool) {
+	x = x[:len(dst)]
+	for i, v := range x {
+		if m.dropped(first + uint32(i)) {
+			v = 0
+		} else {
+			v *= m.keep
+		}
+		if add {
+			v += dst[i]
+		}
+		dst[i] = v
+	}
+}
+
 // normalisePortable computes y = (x-mean)*scale*gain + bias.
 func normalisePortable(y, x, gain, bias []float32, mean, scale float32) {
 	y, gain, bias = y[:len(x)], gain[:len(x)], bias[:len(x)]

@@ -54,6 +54,21 @@ func geluAVX2(dst *float32, x *float32, n int)
 //go:noescape
 func geluGradAVX2(dx *float32, x *float32, dy *float32, n int)
 
+// geluSlopeAVX2 computes y = GELU(x) and slope = GELU'(x).
+//
+//go:noescape
+func geluSlopeAVX2(y *float32, slope *float32, x *float32, n int)
+
+// dropoutAVX2 computes dst = x * mask.
+//
+//go:noescape
+func dropoutAVX2(dst *float32, x *float32, n int, first uint32, key0 uint32, key1 uint32, limit uint32, keep float32)
+
+// dropoutAddAVX2 computes dst += x * mask.
+//
+//go:noescape
+func dropoutAddAVX2(dst *float32, x *float32, n int, first uint32, key0 uint32, key1 uint32, limit uint32, keep float32)
+
 // normaliseAVX2 computes y = (x-mean)*scale*gain + bias.
 //
 //go:noescape

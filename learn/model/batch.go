@@ -134,14 +134,6 @@ func (m *Model) checkSoft(s SoftTarget) error {
 	return nil
 }
 
-// fill copies the rows of a modality to the matrix data, zeros where a row is missing.
-func fill(data []float32, rows [][]float32, size int) {
-	clear(data)
-	for i, row := range rows {
-		copy(data[i*size:(i+1)*size], row)
-	}
-}
-
 // padRows is the number of rows of the graph that serves n: exact for small batches, else at most 3 (beyond 32: 15) more,
 // so that batches of similar size share a graph. It depends on nothing else, so that a restart repeats every bit.
 func padRows(n int) int {

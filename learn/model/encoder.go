@@ -54,6 +54,30 @@ func (m Modality) picture() [3]int {
 	return [3]int{m.Shape[0], m.Shape[1], m.Shape[2]}
 }
 
+// fill copies rows to data, zeros where one is missing.
+func (m Modality) fill(data []float32, rows [][]float32) {
+	size, channels := m.Size(), 1
+	if m.Kind != Text {
+		channels = m.picture()[0]
+	}
+	clear(data[len(rows)*size:])
+	for i, row := range rows {
+		dst := data[i*size:][:size]
+		switch {
+		case row == nil:
+			clear(dst)
+		case channels == 1:
+			copy(dst, row)
+		default: // channels last
+			for c := range channels {
+				for p, v := range row[c*size/channels:][:size/channels] {
+					dst[p*channels+c] = v
+				}
+			}
+		}
+	}
+}
+
 // textHidden is the width of a text encoder's hidden layer.
 func textHidden(s Spec) int { return 4 * s.Width }
 
@@ -88,7 +112,8 @@ func affineParameters(seed uint64, name string, in, out int) []*parameter {
 	}
 }
 
-// encode adds the encoder of a modality: rows x Projection. The second result is the memory of its input, row by row.
+// encode adds the encoder of a modality: rows x Projection. The second result is the memory of its input, row by row, the channels
+// of a picture last.
 func (b *builder) encode(s Spec, m Modality, rows int) (*gorgonia.Node, []float32) {
 	prefix := encoderPrefix(m)
 	if m.Kind == Text {
@@ -96,10 +121,10 @@ func (b *builder) encode(s Spec, m Modality, rows int) (*gorgonia.Node, []float3
 		return b.affine(prefix+"projection", b.apply(op.GELU{}, b.affine(prefix+"hidden", x))), data
 	}
 	picture := m.picture()
-	x, data := b.input("input "+m.Name, rows, picture[0], picture[1], picture[2])
+	x, data := b.input("input "+m.Name, rows, picture[1], picture[2], picture[0])
 	for _, c := range m.convs(s.Width) {
 		f := &op.Conv2D{StrideH: c.strideH, StrideW: 2, PadH: c.padH, PadW: c.padW, GELU: true}
 		x = b.apply(f, x, b.tensor(c.name+".weight"), b.tensor(c.name+".bias"))
 	}
-	return b.affine(prefix+"projection", b.apply(op.Flatten{}, x)), data
+	return b.affine(prefix+"projection", b.apply(&op.Flatten{}, x)), data
 }

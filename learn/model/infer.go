@@ -38,7 +38,7 @@ func (m *Model) fuse(b Batch, from, to int) (fused, prompts []float32, err error
 		if x != nil {
 			x = x[from:to]
 		}
-		fill(g.fusion.inputs[i], x, mod.Size())
+		mod.fill(g.fusion.inputs[i], x)
 	}
 	if err := g.b.g.Run(); err != nil {
 		return nil, nil, err

@@ -222,10 +222,13 @@ func (g *stepGraph) addContrast(s Spec) {
 // load copies a batch of n rows into the graph. Rows beyond n have no target and count in no loss.
 func (g *stepGraph) load(b Batch, n int, seqs []sequence) {
 	for i, m := range g.fusion.spec.Modalities {
-		fill(g.fusion.inputs[i], b.Inputs[m.Name], m.Size())
+		m.fill(g.fusion.inputs[i], b.Inputs[m.Name])
 	}
 	if g.anchor != nil {
-		fill(g.anchor, b.Anchor, g.key.anchor)
+		clear(g.anchor[n*g.key.anchor:])
+		for i, a := range b.Anchor {
+			copy(g.anchor[i*g.key.anchor:], a)
+		}
 	}
 	if g.gram != nil {
 		g.gram.Rows, g.gram.Labels = n, b.Labels

@@ -24,7 +24,7 @@ type Affine struct {
 	name    string // in errors, for one of a Block's
 	in, out int
 
-	mask, dropped []float32 // drop(x) of the last Forward, if there is dropout
+	dropped       []float32 // drop(x) of the last Forward, if there is dropout
 	mid, dmid, dx []float32 // drop(x) A^T and scratch
 }
 
@@ -106,40 +106,45 @@ func (f *Affine) Backward(grads [][]float32, grad []float32, in [][]float32, _ [
 
 // forward writes the result to y.
 func (f *Affine) forward(y, x []float32, p tensors) {
-	clear(y)
-	f.forwardAdd(y, x, p)
+	var beta float32
+	if p.b != nil {
+		for i := 0; i < len(y); i += f.out {
+			copy(y[i:], p.b)
+		}
+		beta = 1
+	}
+	f.product(y, beta, x, p)
 }
 
 // forwardAdd adds the result to y.
 func (f *Affine) forwardAdd(y, x []float32, p tensors) {
-	n := len(x) / f.in
 	if p.b != nil {
-		kernel.AddBias(n, f.out, p.b, y)
+		kernel.AddBias(len(x)/f.in, f.out, p.b, y)
 	}
+	f.product(y, 1, x, p)
+}
+
+// product is y = beta y + x W with LoRA's update.
+func (f *Affine) product(y []float32, beta float32, x []float32, p tensors) {
+	n := len(x) / f.in
 	if f.OutFirst {
-		timesTransposed(y, x, p.w, f.Packed, n, f.out, f.in, 1)
+		timesTransposed(y, x, p.w, f.Packed, n, f.out, f.in, beta)
 	} else {
-		times(y, x, p.w, f.Packed, n, f.in, f.out, 1)
+		times(y, x, p.w, f.Packed, n, f.in, f.out, beta)
 	}
 	if f.Rank == 0 {
 		return
 	}
+	if f.Noise.active() {
+		f.Noise.draw()
+		dropped := sized(&f.dropped, len(x))
+		kernel.Dropout(dropped, x, f.Noise.mask)
+		x = dropped
+	}
 	r := f.Rank
 	mid := sized(&f.mid, n*r)
-	kernel.Gemm(false, true, n, r, f.in, 1, f.drop(x), f.in, p.loraA, f.in, 0, mid, r)
+	kernel.Gemm(false, true, n, r, f.in, 1, x, f.in, p.loraA, f.in, 0, mid, r)
 	kernel.Gemm(false, true, n, f.out, r, f.Scale, mid, r, p.loraB, r, 1, y, f.out)
-}
-
-func (f *Affine) drop(x []float32) []float32 {
-	if !f.Noise.active() {
-		return x
-	}
-	mask, dropped := sized(&f.mask, len(x)), sized(&f.dropped, len(x))
-	f.Noise.fill(mask)
-	for i, v := range x {
-		dropped[i] = v * mask[i]
-	}
-	return dropped
 }
 
 // backward writes beta dx plus the gradient to dx, unless nil, and writes those of d that are not nil. x is the input of the
@@ -185,9 +190,7 @@ func (f *Affine) backward(dx []float32, beta float32, d tensors, dy, x []float32
 	case f.Noise.active():
 		back := sized(&f.dx, n*in)
 		kernel.Gemm(false, false, n, in, r, 1, dmid, r, p.loraA, in, 0, back, in)
-		for i, m := range f.mask[:n*in] {
-			dx[i] += m * back[i]
-		}
+		kernel.DropoutAdd(dx, back, f.Noise.mask)
 	default:
 		kernel.Gemm(false, false, n, in, r, 1, dmid, r, p.loraA, in, 1, dx, in)
 	}

@@ -35,7 +35,7 @@ type Block struct {
 	glu          SwiGLU
 	scratch      *Scratch
 
-	// activations of the last Forward
+	// activations of the last Forward; u is the slope of GELU there, not what it was taken of
 	a1, qkv, ctx, h, a2, u, g []float32
 	keptX, keptCtx            []float32 // rows Keep of x and ctx
 }
@@ -224,7 +224,7 @@ func (b *Block) finish(out, x, ctx []float32, p blockTensors) {
 	u, g := sized(&b.u, n*width(b.up)), sized(&b.g, n*b.down.in)
 	apply(u, b.up, a2, p.up[:])
 	if len(b.up) == 1 {
-		kernel.GELU(g, u)
+		kernel.GELUSlope(g, u, u)
 	} else {
 		b.glu.Forward(g, [][]float32{u[:len(g)], u[len(g):]})
 	}
@@ -292,7 +292,7 @@ func (b *Block) finishGrad(dh, grad []float32, p, d blockTensors) {
 	dg, du := b.scratch.slot(0, len(g)), b.scratch.slot(3, len(u))
 	b.down.backward(dg, 0, d.down, grad, g, p.down)
 	if len(b.up) == 1 {
-		kernel.GELUGrad(du, u, dg)
+		kernel.Mul(du, u, dg)
 	} else {
 		b.glu.Backward([][]float32{du[:len(g)], du[len(g):]}, dg, [][]float32{u[:len(g)], u[len(g):]}, g)
 	}

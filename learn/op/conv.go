@@ -9,21 +9,24 @@ import (
 )
 
 // Conv2D is a 2-D convolution (cross-correlation, as in PyTorch) plus bias, with GELU on top if wanted. Inputs: x
-// [B, C, H, W], weight [O, C, KH, KW], bias [O]. Output: [B, O, H', W'] with H' = (H + 2*PadH - KH)/StrideH + 1. A series is
+// [B, H, W, C], weight [O, C, KH, KW], bias [O]. Output: [B, H', W', O] with H' = (H + 2*PadH - KH)/StrideH + 1. A series is
 // an image of height 1 with KH = 1.
 //
-// The windows of all images are unfolded into one matrix, so that the convolution is one matrix product:
-// [O, C*KH*KW] x [C*KH*KW, B*H'*W'].
+// Unlike PyTorch's, pictures have their channels last, because then a row of a window is contiguous. The windows of all
+// images are unfolded into one matrix, so that the convolution is one matrix product:
+// [B*H'*W', KH*KW*C] x [KH*KW*C, O].
 type Conv2D struct {
 	StrideH, StrideW int // 0 means 1
 	PadH, PadW       int // zeros on each side
 	GELU             bool
 
-	size           convSize
-	x, out, grad   []float32 // what the tasks of Do work on
-	dx             []float32
-	windows, dwin  []float32 // [C*KH*KW, B*H'*W'] of the last Forward, and its gradient
-	pre, dpre, dwT []float32 // [O, B*H'*W'] before GELU, and its gradient; the weight's gradient transposed
+	size          convSize
+	x, out, bias  []float32 // what the tasks of Do work on
+	grad, dx      []float32
+	windows, dwin []float32 // [B*H'*W', KH*KW*C] of the last Forward, and its gradient
+	slope, dpre   []float32 // [B*H'*W', O]: of GELU, and the gradient before it
+	rows, columns []float32 // the weight as [O, KH*KW*C] and transposed
+	dcolumns      []float32
 }
 
 type convSize struct {
@@ -32,7 +35,7 @@ type convSize struct {
 	oh, ow                int
 }
 
-func (s *convSize) window() int    { return s.channels * s.kh * s.kw }
+func (s *convSize) window() int    { return s.kh * s.kw * s.channels }
 func (s *convSize) pixels() int    { return s.oh * s.ow }
 func (s *convSize) positions() int { return s.batch * s.oh * s.ow }
 
@@ -45,190 +48,181 @@ func (c *Conv2D) Shape(in []tensor.Shape) (tensor.Shape, error) {
 		return nil, fmt.Errorf("padding %d, %d is negative", c.PadH, c.PadW)
 	}
 	if len(in) != 3 || len(in[0]) != 4 || len(in[1]) != 4 {
-		return nil, fmt.Errorf("want x [B, C, H, W], weight [O, C, KH, KW] and bias [O], got %v", in)
+		return nil, fmt.Errorf("want x [B, H, W, C], weight [O, C, KH, KW] and bias [O], got %v", in)
 	}
 	x, k := in[0], in[1]
-	if err := want(in[1:], []string{"weight", "bias"}, tensor.Shape{-1, x[1], -1, -1}, tensor.Shape{k[0]}); err != nil {
+	if err := want(in[1:], []string{"weight", "bias"}, tensor.Shape{-1, x[3], -1, -1}, tensor.Shape{k[0]}); err != nil {
 		return nil, err
 	}
-	h, w := x[2]+2*c.PadH-k[2], x[3]+2*c.PadW-k[3]
+	h, w := x[1]+2*c.PadH-k[2], x[2]+2*c.PadW-k[3]
 	if h < 0 || w < 0 {
-		return nil, fmt.Errorf("a kernel of %d x %d does not fit in an image of %d x %d with padding %d, %d", k[2], k[3], x[2], x[3], c.PadH, c.PadW)
+		return nil, fmt.Errorf("a kernel of %d x %d does not fit in an image of %d x %d with padding %d, %d", k[2], k[3], x[1], x[2], c.PadH, c.PadW)
 	}
 	c.size = convSize{
-		batch: x[0], channels: x[1], h: x[2], w: x[3], out: k[0], kh: k[2], kw: k[3],
+		batch: x[0], channels: x[3], h: x[1], w: x[2], out: k[0], kh: k[2], kw: k[3],
 		oh: h/c.StrideH + 1, ow: w/c.StrideW + 1,
 	}
-	return tensor.Shape{x[0], k[0], c.size.oh, c.size.ow}, nil
+	return tensor.Shape{x[0], c.size.oh, c.size.ow, k[0]}, nil
 }
 
 // Forward implements Func.
 func (c *Conv2D) Forward(out []float32, in [][]float32) {
-	s, weight, bias := &c.size, in[1], in[2]
+	s := &c.size
 	n, k := s.positions(), s.window()
-	windows, pre := sized(&c.windows, k*n), sized(&c.pre, s.out*n)
-	c.x, c.out = in[0], out
-	kernel.Do(k, convGrain(n), (*unfold)(c))
-	for o, v := range bias {
-		row := pre[o*n : (o+1)*n]
-		for i := range row {
-			row[i] = v
+	sized(&c.windows, n*k)
+	sized(&c.slope, n*s.out)
+	c.turn(in[1])
+	c.x, c.bias, c.out = in[0], in[2], out
+	kernel.Do(s.batch*s.oh, c.grain(), (*convolve)(c))
+	c.x, c.bias, c.out = nil, nil, nil
+}
+
+// grain is how many lines of the output a thread takes at a time.
+func (c *Conv2D) grain() int { return 1 + convWork/(c.size.ow*c.size.window()*c.size.out) }
+
+// convWork is the products of a task that is worth handing to another thread.
+const convWork = 1 << 19
+
+// turn brings the weight [O, C, KH*KW] to the order of the windows.
+func (c *Conv2D) turn(weight []float32) {
+	s := &c.size
+	k, area := s.window(), s.kh*s.kw
+	rows, columns := sized(&c.rows, len(weight)), sized(&c.columns, len(weight))
+	for o := range s.out {
+		for ch := range s.channels {
+			for p, v := range weight[(o*s.channels+ch)*area:][:area] {
+				at := p*s.channels + ch
+				rows[o*k+at], columns[at*s.out+o] = v, v
+			}
 		}
 	}
-	kernel.Gemm(false, false, s.out, n, k, 1, weight, k, windows, n, 1, pre, n)
-	kernel.Do(s.batch*s.out, convGrain(s.pixels()), (*activate)(c))
-	c.x, c.out = nil, nil
+}
+
+// turnBack brings the gradient of columns to the order of the weight.
+func (c *Conv2D) turnBack(dweight []float32) {
+	s := &c.size
+	area := s.kh * s.kw
+	for o := range s.out {
+		for ch := range s.channels {
+			d := dweight[(o*s.channels+ch)*area:][:area]
+			for p := range d {
+				d[p] = c.dcolumns[(p*s.channels+ch)*s.out+o]
+			}
+		}
+	}
 }
 
 // Backward implements Func.
-func (c *Conv2D) Backward(grads [][]float32, grad []float32, in [][]float32, _ []float32) {
-	s, weight := &c.size, in[1]
+func (c *Conv2D) Backward(grads [][]float32, grad []float32, _ [][]float32, _ []float32) {
+	s := &c.size
 	n, k := s.positions(), s.window()
-	dpre := sized(&c.dpre, s.out*n)
-	c.grad = grad
-	kernel.Do(s.batch*s.out, convGrain(s.pixels()), (*deactivate)(c))
+	dpre := grad
+	if c.GELU {
+		dpre = sized(&c.dpre, n*s.out)
+		kernel.Mul(dpre, c.slope[:n*s.out], grad)
+	}
 	if dw := grads[1]; dw != nil {
-		// The transposed product reads the windows as they lie; the result to turn around is small.
-		dwT := sized(&c.dwT, k*s.out)
-		kernel.Gemm(false, true, k, s.out, n, 1, c.windows, n, dpre, n, 0, dwT, s.out)
-		for o := range s.out {
-			row := dw[o*k : (o+1)*k]
-			for i := range row {
-				row[i] = dwT[i*s.out+o]
-			}
-		}
+		kernel.Gemm(true, false, k, s.out, n, 1, c.windows, k, dpre, s.out, 0, sized(&c.dcolumns, k*s.out), s.out)
+		c.turnBack(dw)
 	}
 	if db := grads[2]; db != nil {
-		for o := range db {
-			var sum float64
-			for _, v := range dpre[o*n : (o+1)*n] {
-				sum += float64(v)
-			}
-			db[o] = float32(sum)
-		}
+		sumRows(db, dpre)
 	}
 	if dx := grads[0]; dx != nil {
-		dwin := sized(&c.dwin, k*n)
-		kernel.Gemm(true, false, k, n, s.out, 1, weight, k, dpre, n, 0, dwin, n)
-		c.dx = dx
-		kernel.Do(s.batch*s.channels, convGrain(s.kh*s.kw*s.pixels()), (*fold)(c))
+		sized(&c.dwin, n*k)
+		c.grad, c.dx = dpre, dx
+		kernel.Do(s.batch, 1+c.grain()/s.oh, (*fold)(c))
+		c.grad, c.dx = nil, nil
 	}
-	c.grad, c.dx = nil, nil
 }
 
-// convGrain is how many rows of some length make a task that is worth handing to another thread.
-func convGrain(length int) int { return 1 + 16384/length }
+// convolve computes lines of the output, numbered through all images.
+type convolve Conv2D
 
-// unfold fills rows of the window matrix: row (channel, ky, kx) holds what that element of the kernel sees at each position.
-type unfold Conv2D
-
-func (c *unfold) Run(lo, hi int) {
+func (c *convolve) Run(lo, hi int) {
 	s := &c.size
-	for r := lo; r < hi; r++ {
-		channel, ky, kx := r/(s.kh*s.kw), r/s.kw%s.kh, r%s.kw
-		dst := c.windows[r*s.positions():]
-		for b := range s.batch {
-			plane := c.x[(b*s.channels+channel)*s.h*s.w:][:s.h*s.w]
-			for oy := range s.oh {
-				row := dst[(b*s.oh+oy)*s.ow:][:s.ow]
-				y := oy*c.StrideH - c.PadH + ky
-				if y < 0 || y >= s.h {
-					clear(row)
-					continue
-				}
-				unfoldRow(row, plane[y*s.w:(y+1)*s.w], kx-c.PadW, c.StrideW)
+	k := s.window()
+	for l := lo; l < hi; l++ {
+		c.unfold(c.windows[l*s.ow*k:][:s.ow*k], l/s.oh, l%s.oh)
+	}
+	from, to := lo*s.ow, hi*s.ow
+	out := c.out[from*s.out : to*s.out]
+	pre := out
+	if c.GELU {
+		pre = c.slope[from*s.out : to*s.out]
+	}
+	for i := 0; i < len(pre); i += s.out {
+		copy(pre[i:], c.bias)
+	}
+	kernel.Gemm(false, false, to-from, s.out, k, 1, c.windows[from*k:], k, c.columns, s.out, 1, pre, s.out)
+	if c.GELU {
+		kernel.GELUSlope(out, pre, pre)
+	}
+}
+
+// unfold writes the windows of one line of the output: for each position KH rows of KW*C elements.
+func (c *convolve) unfold(windows []float32, image, oy int) {
+	s := &c.size
+	line, row := s.w*s.channels, s.kw*s.channels
+	for ky := range s.kh {
+		y := oy*c.StrideH - c.PadH + ky
+		if y < 0 || y >= s.h {
+			for at := ky * row; at < len(windows); at += s.window() {
+				clear(windows[at:][:row])
 			}
+			continue
+		}
+		src := c.x[(image*s.h+y)*line:][:line]
+		from := -c.PadW * s.channels
+		for at := ky * row; at < len(windows); at += s.window() {
+			dst := windows[at:][:row]
+			if from >= 0 && from+row <= line {
+				copy(dst, src[from:])
+			} else {
+				clear(dst)
+				if lo, hi := inside(from, row, line); lo < hi {
+					copy(dst[lo:hi], src[from+lo:])
+				}
+			}
+			from += c.StrideW * s.channels
 		}
 	}
 }
 
-// unfoldRow is dst[i] = src[at + i*stride], with zeros outside of src.
-func unfoldRow(dst, src []float32, at, stride int) {
-	lo, hi := inside(len(dst), len(src), at, stride)
-	clear(dst[:lo])
-	clear(dst[hi:])
-	if stride == 1 && lo < hi {
-		copy(dst[lo:hi], src[at+lo:])
-		return
-	}
-	for i := lo; i < hi; i++ {
-		dst[i] = src[at+i*stride]
-	}
-}
-
-// inside gives the range of i in [0, n) for which at + i*stride lies in [0, size).
-func inside(n, size, at, stride int) (lo, hi int) {
-	if at < 0 {
-		lo = min(n, (-at+stride-1)/stride)
-	}
-	if at < size {
-		hi = min(n, (size-at+stride-1)/stride)
-	}
+// inside gives the part of a stretch of n elements that begins at from and lies within [0, size), or an empty one.
+func inside(from, n, size int) (lo, hi int) {
+	lo, hi = min(max(0, -from), n), min(n, size-from)
 	return lo, max(lo, hi)
 }
 
-// fold is the transpose of unfold: it gathers the gradients of all windows on each (image, channel).
+// fold gathers the gradients of all windows on an image: the transpose of unfold.
 type fold Conv2D
 
 func (c *fold) Run(lo, hi int) {
 	s := &c.size
-	for p := lo; p < hi; p++ {
-		b, channel := p/s.channels, p%s.channels
-		plane := c.dx[p*s.h*s.w:][:s.h*s.w]
+	k, pixels := s.window(), s.pixels()
+	line, row := s.w*s.channels, s.kw*s.channels
+	dwin := c.dwin[lo*pixels*k : hi*pixels*k]
+	kernel.Gemm(false, false, (hi-lo)*pixels, k, s.out, 1, c.grad[lo*pixels*s.out:], s.out, c.rows, k, 0, dwin, k)
+	for image := lo; image < hi; image++ {
+		plane := c.dx[image*s.h*line:][:s.h*line]
 		clear(plane)
-		for k := range s.kh * s.kw {
-			ky, kx := k/s.kw, k%s.kw
-			src := c.dwin[(channel*s.kh*s.kw+k)*s.positions():]
-			for oy := range s.oh {
+		for oy := range s.oh {
+			windows := c.dwin[(image*s.oh+oy)*s.ow*k:][:s.ow*k]
+			for ky := range s.kh {
 				y := oy*c.StrideH - c.PadH + ky
 				if y < 0 || y >= s.h {
 					continue
 				}
-				foldRow(plane[y*s.w:(y+1)*s.w], src[(b*s.oh+oy)*s.ow:][:s.ow], kx-c.PadW, c.StrideW)
+				dst := plane[y*line:][:line]
+				from := -c.PadW * s.channels
+				for at := ky * row; at < len(windows); at += k {
+					if lo, hi := inside(from, row, line); lo < hi {
+						kernel.Add(windows[at+lo:at+hi], dst[from+lo:])
+					}
+					from += c.StrideW * s.channels
+				}
 			}
-		}
-	}
-}
-
-func foldRow(dst, src []float32, at, stride int) {
-	lo, hi := inside(len(src), len(dst), at, stride)
-	for i := lo; i < hi; i++ {
-		dst[at+i*stride] += src[i]
-	}
-}
-
-// activate brings (image, channel) rows from the product's order to the output's, through GELU if there is one.
-type activate Conv2D
-
-func (c *activate) Run(lo, hi int) {
-	for i := lo; i < hi; i++ {
-		out, pre := c.rows(i, c.out, c.pre)
-		if c.GELU {
-			kernel.GELU(out, pre)
-		} else {
-			copy(out, pre)
-		}
-	}
-}
-
-// rows are the elements of (image, channel) i in a tensor of the output's shape and in a matrix of the product's.
-func (c *activate) rows(i int, tensor, matrix []float32) (t, m []float32) {
-	s := &c.size
-	b, o := i/s.out, i%s.out
-	return tensor[i*s.pixels():][:s.pixels()], matrix[o*s.positions()+b*s.pixels():][:s.pixels()]
-}
-
-// deactivate is the gradient of activate.
-type deactivate Conv2D
-
-func (c *deactivate) Run(lo, hi int) {
-	for i := lo; i < hi; i++ {
-		grad, dpre := (*activate)(c).rows(i, c.grad, c.dpre)
-		if c.GELU {
-			_, pre := (*activate)(c).rows(i, c.grad, c.pre)
-			kernel.GELUGrad(dpre, pre, grad)
-		} else {
-			copy(dpre, grad)
 		}
 	}
 }

@@ -22,7 +22,9 @@ type convCase struct {
 	in     [][]float32
 }
 
+// newConvCase takes the shape of x as batch, channels, height and width.
 func newConvCase(conv op.Conv2D, x, weight tensor.Shape) *convCase {
+	x = tensor.Shape{x[0], x[2], x[3], x[1]}
 	c := &convCase{Conv2D: conv, shapes: []tensor.Shape{x, weight, {weight[0]}}}
 	r := rand.New(rand.NewPCG(1, 3))
 	for _, s := range c.shapes {
@@ -45,18 +47,18 @@ func (c *convCase) exact(in [][]float64, out tensor.Shape) []float64 {
 	x, k := c.shapes[0], c.shapes[1]
 	y := make([]float64, 0, out.TotalSize())
 	for b := range out[0] {
-		for o := range out[1] {
-			for oy := range out[2] {
-				for ox := range out[3] {
+		for oy := range out[1] {
+			for ox := range out[2] {
+				for o := range out[3] {
 					sum := in[2][o]
-					for ch := range x[1] {
+					for ch := range x[3] {
 						for ky := range k[2] {
 							for kx := range k[3] {
 								iy, ix := oy*c.StrideH+ky-c.PadH, ox*c.StrideW+kx-c.PadW
-								if iy < 0 || iy >= x[2] || ix < 0 || ix >= x[3] {
+								if iy < 0 || iy >= x[1] || ix < 0 || ix >= x[2] {
 									continue
 								}
-								sum += in[0][((b*x[1]+ch)*x[2]+iy)*x[3]+ix] * in[1][((o*x[1]+ch)*k[2]+ky)*k[3]+kx]
+								sum += in[0][((b*x[1]+iy)*x[2]+ix)*x[3]+ch] * in[1][((o*x[3]+ch)*k[2]+ky)*k[3]+kx]
 							}
 						}
 					}
@@ -157,7 +159,7 @@ func TestConv2DGradientsThroughTheTape(t *testing.T) {
 	for name, freeze := range map[string]func(leaf) leaf{"image frozen": frozen, "all": func(l leaf) leaf { return l }} {
 		t.Run(name, func(t *testing.T) {
 			conv := &op.Conv2D{StrideH: 2, PadH: 1, PadW: 1, GELU: true}
-			checkGradients(t, conv, freeze(random(r, 0.5, 2, 3, 6, 4)), random(r, 0.3, 5, 3, 3, 2), random(r, 0.3, 5))
+			checkGradients(t, conv, freeze(random(r, 0.5, 2, 6, 4, 3)), random(r, 0.3, 5, 3, 3, 2), random(r, 0.3, 5))
 		})
 	}
 }
@@ -169,10 +171,10 @@ func TestConv2DRefusesWhatDoesNotFit(t *testing.T) {
 		says   string
 	}{
 		"rank":     {op.Conv2D{}, []tensor.Shape{{1, 2, 3}, {1, 2, 3, 3}, {1}}, "want x"},
-		"channels": {op.Conv2D{}, []tensor.Shape{{1, 2, 5, 5}, {1, 3, 3, 3}, {1}}, "weight"},
-		"bias":     {op.Conv2D{}, []tensor.Shape{{1, 2, 5, 5}, {4, 2, 3, 3}, {3}}, "bias"},
-		"too big":  {op.Conv2D{PadW: 1}, []tensor.Shape{{1, 2, 2, 5}, {4, 2, 3, 3}, {4}}, "does not fit"},
-		"padding":  {op.Conv2D{PadH: -1}, []tensor.Shape{{1, 2, 5, 5}, {4, 2, 3, 3}, {4}}, "negative"},
+		"channels": {op.Conv2D{}, []tensor.Shape{{1, 5, 5, 2}, {1, 3, 3, 3}, {1}}, "weight"},
+		"bias":     {op.Conv2D{}, []tensor.Shape{{1, 5, 5, 2}, {4, 2, 3, 3}, {3}}, "bias"},
+		"too big":  {op.Conv2D{PadW: 1}, []tensor.Shape{{1, 2, 5, 2}, {4, 2, 3, 3}, {4}}, "does not fit"},
+		"padding":  {op.Conv2D{PadH: -1}, []tensor.Shape{{1, 5, 5, 2}, {4, 2, 3, 3}, {4}}, "negative"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if _, err := c.conv.Shape(c.shapes); err == nil || !strings.Contains(err.Error(), c.says) {

@@ -106,6 +106,13 @@ func TestSimilarityComparesSimilarities(t *testing.T) {
 	near(t, "loss of a line", run(t, &op.Similarity{Rows: [][]int32{{0, 1, 2}}}, triangle, line)[0], want)
 }
 
+func TestFlattenPutsChannelsFirst(t *testing.T) {
+	x := leaf{shape: tensor.Shape{2, 1, 3, 2}, data: []float32{1, 10, 2, 20, 3, 30, 4, 40, 5, 50, 6, 60}}
+	if got := run(t, &op.Flatten{}, x); !slices.Equal(got, []float32{1, 2, 3, 10, 20, 30, 4, 5, 6, 40, 50, 60}) {
+		t.Errorf("got %v", got)
+	}
+}
+
 // TestSimilarityOfEqualVectors: a modality that is the same in every row says nothing, and must not pull.
 func TestSimilarityOfEqualVectors(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 1))

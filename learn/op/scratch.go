@@ -39,11 +39,7 @@ func sumRows(dst, x []float32) {
 }
 
 // addInto adds x to dst.
-func addInto(dst, x []float32) {
-	for i, v := range x {
-		dst[i] += v
-	}
-}
+func addInto(dst, x []float32) { kernel.Add(x, dst) }
 
 // want checks the shapes of inputs by name. A negative dimension matches any.
 func want(in []tensor.Shape, names []string, shapes ...tensor.Shape) error {

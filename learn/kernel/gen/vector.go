@@ -15,6 +15,7 @@ func writeVectors(ctx *build.Context) {
 	v.linear()
 	v.reductions()
 	v.activations()
+	v.dropout()
 	v.norm()
 	v.adamw()
 }
@@ -116,24 +117,91 @@ func (v *vectors) activations() {
 
 	v.function("geluGradAVX2", "func(dx, x, dy *float32, n int)", "geluGradAVX2 computes dx = dy * GELU'(x).")
 	v.sweep([]string{"dx", "x", "dy"}, func(s step) {
-		x := s.load(1)
-		square := v.YMM()
-		v.VMULPS(x, x, square)
-		slope := v.geluTerm(x, square, 3*geluCubic)
-		e := v.exp(v.geluTerm(x, square, geluCubic))
-		sigmoid := v.YMM()
-		v.VMOVUPS(v.all(1), sigmoid)
-		rest := v.YMM()
-		v.VADDPS(e, sigmoid, rest)
-		v.VDIVPS(rest, sigmoid, sigmoid)
-		// sigmoid - sigmoid*(e*sigmoid)*slope
-		v.VMULPS(sigmoid, e, rest)
-		v.VMULPS(sigmoid, rest, rest)
-		v.VFNMADD231PS(slope, rest, sigmoid)
-		v.VMULPS(s.load(2), sigmoid, sigmoid)
-		s.store(sigmoid, 0)
+		_, slope := v.geluSlope(s.load(1))
+		v.VMULPS(s.load(2), slope, slope)
+		s.store(slope, 0)
 	})
 	v.finish()
+
+	v.function("geluSlopeAVX2", "func(y, slope, x *float32, n int)", "geluSlopeAVX2 computes y = GELU(x) and slope = GELU'(x).")
+	v.sweep([]string{"y", "slope", "x"}, func(s step) {
+		x := s.load(2)
+		sigmoid, slope := v.geluSlope(x)
+		v.VMULPS(x, sigmoid, sigmoid)
+		s.store(sigmoid, 0)
+		s.store(slope, 1)
+	})
+	v.finish()
+}
+
+// geluSlope gives 1/(1+e), where GELU(x) is x/(1+e), and GELU'(x).
+func (v *vectors) geluSlope(x reg.VecVirtual) (sigmoid, slope reg.VecVirtual) {
+	square := v.YMM()
+	v.VMULPS(x, x, square)
+	inner := v.geluTerm(x, square, 3*geluCubic)
+	e := v.exp(v.geluTerm(x, square, geluCubic))
+	sigmoid = v.YMM()
+	v.VMOVUPS(v.all(1), sigmoid)
+	rest := v.YMM()
+	v.VADDPS(e, sigmoid, rest)
+	v.VDIVPS(rest, sigmoid, sigmoid)
+	// sigmoid - sigmoid*(e*sigmoid)*inner
+	slope = v.copyOf(sigmoid)
+	v.VMULPS(sigmoid, e, rest)
+	v.VMULPS(sigmoid, rest, rest)
+	v.VFNMADD231PS(inner, rest, slope)
+	return sigmoid, slope
+}
+
+// dropout writes the two forms of dropout. The mask is a hash of an element's index, see dropoutPortable.
+func (v *vectors) dropout() {
+	lanes := words(v.Context, "laneNumbers", 0, 1, 2, 3, 4, 5, 6, 7)
+	for _, f := range []struct{ name, signature, doc string }{
+		{"dropoutAVX2", "func(dst, x *float32, n int, first, key0, key1, limit uint32, keep float32)", "dropoutAVX2 computes dst = x * mask."},
+		{"dropoutAddAVX2", "func(dst, x *float32, n int, first, key0, key1, limit uint32, keep float32)", "dropoutAddAVX2 computes dst += x * mask."},
+	} {
+		v.function(f.name, f.signature, f.doc)
+		state, key1, limit, keep := v.argument("first"), v.argument("key1"), v.argument("limit"), v.argument("keep")
+		v.VPADDD(lanes, state, state)
+		v.VPMULLD(v.allBits(dropoutStride), state, state)
+		v.VPADDD(v.argument("key0"), state, state)
+		v.sweep([]string{"dst", "x"}, func(s step) {
+			h := v.hash(state, key1)
+			v.VPADDD(v.allBits(8*dropoutStride&math.MaxUint32), state, state)
+			v.VPCMPGTD(h, limit, h) // dropped
+			x := s.load(1)
+			v.VMULPS(keep, x, x)
+			v.VANDNPS(x, h, x)
+			if f.name == "dropoutAddAVX2" {
+				v.VADDPS(s.load(0), x, x)
+			}
+			s.store(x, 0)
+		})
+		v.finish()
+	}
+}
+
+// The constants of package kernel's Go form.
+const (
+	dropoutStride = 0x9e3779b9
+	dropoutFirst  = 0x21f0aaad
+	dropoutSecond = 0x735a2d97
+)
+
+// hash gives 24 bits that seem random.
+func (v *vectors) hash(state, key reg.VecVirtual) reg.VecVirtual {
+	h, t := v.YMM(), v.YMM()
+	v.VPSRLD(operand.Imm(16), state, h)
+	v.VPXOR(state, h, h)
+	v.VPMULLD(v.allBits(dropoutFirst), h, h)
+	v.VPXOR(key, h, h)
+	v.VPSRLD(operand.Imm(15), h, t)
+	v.VPXOR(t, h, h)
+	v.VPMULLD(v.allBits(dropoutSecond), h, h)
+	v.VPSRLD(operand.Imm(15), h, t)
+	v.VPXOR(t, h, h)
+	v.VPSRLD(operand.Imm(8), h, h)
+	return h
 }
 
 // The constants of package kernel's Go form.
