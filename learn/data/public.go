@@ -2,13 +2,14 @@ package data
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"slices"
 )
 
 // public takes the public rows out of the training rows.
 func (p *partitioner) public(domains []cell, edges [][]cell, opt PartitionOptions) ([]int, error) {
 	if opt.PublicRows > 0 {
-		return p.takeRows(domains, opt.PublicRows)
+		return p.takeRows(domains, opt.PublicRows, opt.Seed)
 	}
 	public := p.takeFraction(edges, opt.PublicFraction)
 	if opt.PublicFraction > 0 && len(public) == 0 {
@@ -18,8 +19,9 @@ func (p *partitioner) public(domains []cell, edges [][]cell, opt PartitionOption
 }
 
 // takeRows removes n training rows, from every domain in proportion to those it has. Rows with all modalities go first:
-// the super-peers teach every modality from them.
-func (p *partitioner) takeRows(domains []cell, n int) ([]int, error) {
+// the super-peers teach every modality from them. However many edges there are, the same rows are public.
+func (p *partitioner) takeRows(domains []cell, n int, seed uint64) ([]int, error) {
+	rng := rand.New(rand.NewPCG(seed, 0x9b11c))
 	total := count(domains, trainRows)
 	if n >= total {
 		return nil, fmt.Errorf("%d public rows of %d training rows leave none for the edges; take fewer", n, total)
@@ -32,7 +34,7 @@ func (p *partitioner) takeRows(domains []cell, n int) ([]int, error) {
 		for _, u := range c.units {
 			rows = append(rows, u.train...)
 		}
-		p.rng.Shuffle(len(rows), func(i, j int) { rows[i], rows[j] = rows[j], rows[i] })
+		rng.Shuffle(len(rows), func(i, j int) { rows[i], rows[j] = rows[j], rows[i] })
 		slices.SortStableFunc(rows, func(a, b int) int { return p.lacks(a) - p.lacks(b) })
 		rows = rows[:n*seen/total-len(public)]
 		c.remove(rows)
