@@ -18,7 +18,9 @@
 //   - modality.go with image.go, wav.go, mel.go, series.go and text.go: Fit and Tensor, a row's files as standardised
 //     numbers of a fixed shape;
 //   - write.go, archive.go: folders and archives made from rows;
-//   - split.go, grouping.go, subsets.go: who gets which rows and modalities in a testnet;
+//   - split.go with grouping.go, holdout.go, public.go and subsets.go: who gets which rows and modalities in a testnet or an
+//     experiment;
+//   - target.go, anonymous.go, example.go: rows as a federation sees them, and decoded for a model;
 //   - inspect.go: what `mlecs data inspect` tells;
 //   - generate.go and what it names: a simulation of people who move and fall in homes.
 //
