@@ -26,7 +26,7 @@ type input struct {
 // another aggregate has taken before's place, or another super-peer leads.
 func (s *super) collect(ctx context.Context, round uint64, before *aggregateEntry) ([]input, error) {
 	c := collection{
-		super: s, round: round, origins: newOrigins(s.Node),
+		super: s, round: round, origins: newOrigins(s.store, s.genesis, s.ledger, s.fetchBlobs),
 		state: map[cid.Cid]*attempt{}, arrived: make(chan struct{}, 1), slots: make(chan struct{}, parallelDeltas),
 	}
 	ctx, cancel := context.WithCancel(ctx)

@@ -30,6 +30,7 @@ type Config struct {
 	Baseline   bool       `yaml:"baseline"`   // also train the standalone comparison, same budget, no exchange
 	Threads    int        `yaml:"threads"`    // 0: all
 	Stream     string     `yaml:"stream"`     // names the node for seeding; default: the node's name
+	Verify     string     `yaml:"verify"`     // full, spot or off: how much of the aggregates taken over is recomputed
 	Log        string     `yaml:"log"`        // debug, info, warn, error
 	API        APIConfig  `yaml:"api"`
 	P2P        p2p.Config `yaml:"p2p"`
@@ -44,7 +45,7 @@ func DefaultConfig() Config {
 	if err != nil || name == "" {
 		name = "node"
 	}
-	return Config{Name: name, Log: "info", P2P: p2p.DefaultConfig()}
+	return Config{Name: name, Verify: verifySpot, Log: "info", P2P: p2p.DefaultConfig()}
 }
 
 // withDefaults fills what may be left out.
@@ -52,6 +53,9 @@ func (c Config) withDefaults() Config {
 	d := DefaultConfig()
 	if c.Name == "" {
 		c.Name = d.Name
+	}
+	if c.Verify == "" {
+		c.Verify = d.Verify
 	}
 	if c.Log == "" {
 		c.Log = d.Log
@@ -90,6 +94,9 @@ func (c Config) Validate() error {
 	}
 	if c.Threads < 0 || c.Threads > 4096 {
 		return fmt.Errorf("threads: %d is not a number of threads; use 0 for all processors", c.Threads)
+	}
+	if !slices.Contains([]string{verifyFull, verifySpot, verifyOff}, c.Verify) {
+		return fmt.Errorf("verify: %q is no way to verify aggregates; use full, spot or off", c.Verify)
 	}
 	if _, err := c.logLevel(); err != nil {
 		return err
@@ -239,6 +246,7 @@ var keyComments = [][2]string{
 	{"baseline", "Also train a model without any exchange, to compare with."},
 	{"threads", "Processor threads; 0: all."},
 	{"stream", "Names this node's random numbers; empty: its name."},
+	{"verify", "How much of an aggregate is recomputed before it is taken over: full, spot (one component, and what others dispute) or off."},
 	{"log", "debug, info, warn or error."},
 	{"api", "Control API over TCP (IP:PORT, with the token in token_file); empty listen: only once `mlecs dashboard` asks for it."},
 	{"p2p", "Multiaddrs to listen on, to announce in their place, and (with /p2p/ID) to dial at start."},

@@ -84,6 +84,9 @@ func (e *edge) serve(ctx context.Context) error {
 			e.live.enter(phaseAbsorbing)
 			agg, err := e.fetchAggregate(ctx, a, e.fits)
 			if err == nil {
+				err = e.audit(ctx, a)
+			}
+			if err == nil {
 				err = e.absorb(ctx, a, agg)
 			}
 			if err != nil {

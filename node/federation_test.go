@@ -47,6 +47,7 @@ func TestFederation(t *testing.T) {
 		checkScores(t, name, src)
 		checkAdapter(t, name, src, rounds)
 		checkEvents(t, name, m, rounds)
+		checkProvenance(t, name, src, rounds)
 	}
 	status := one.until("shows its modality", func(s *api.Status) bool { return slices.Equal(s.Modalities, []string{"sensor"}) })
 	if status.Role != "edge" || status.TrainRows != 8 || status.TestRows != 4 || status.PublicRows != 12 || status.ParamsTrainable == 0 || status.BytesReceived == 0 {

@@ -129,7 +129,7 @@ func (l *learner) await(ctx context.Context, changed <-chan struct{}) bool {
 }
 
 // retry tells of an aggregate that could not be taken over. One that is not in reach is tried again after a moment (nil) and, once it was
-// not for as long as patience, passed over for a time. After any other error the model may be half changed: the service starts again
+// not for as long as patience, passed over for a time. One that is false is passed over for good. After any other error the model may be half changed: the service starts again
 // from what is stored, and passes over an aggregate of unusable content.
 func (l *learner) retry(ctx context.Context, a *aggregateEntry, err error, changed <-chan struct{}, patience, rest time.Duration) error {
 	if ctx.Err() != nil {
@@ -139,6 +139,11 @@ func (l *learner) retry(ctx context.Context, a *aggregateEntry, err error, chang
 	if errors.Is(err, errBadBlob) {
 		l.live.rejectBlob()
 		l.avoided.ban(a.cid)
+	}
+	if errors.Is(err, errFalse) { // found before anything was changed
+		l.live.fail(err)
+		l.avoided.ban(a.cid)
+		return nil
 	}
 	if !errors.Is(err, errNotFetched) {
 		return err

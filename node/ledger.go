@@ -22,7 +22,8 @@ type ledger struct {
 	aggregates map[uint64][]*aggregateEntry // by round, best first
 	deltas     map[uint64][]*deltaEntry     // by round, in order of author and CID
 	holders    map[peer.ID]*record.Certificate
-	changed    chan struct{} // closed at the next change
+	disputes   map[cid.Cid][]*disputeEntry // by aggregate, in order of arrival
+	changed    chan struct{}               // closed at the next change
 }
 
 // aggregateEntry and deltaEntry are records without their envelopes.
@@ -36,6 +37,12 @@ type deltaEntry struct {
 	record.Record
 	cid  cid.Cid
 	body *record.Delta
+}
+
+// disputeEntry is one member's objection to an aggregate.
+type disputeEntry struct {
+	record.Record
+	body *record.Dispute
 }
 
 // newLedger reads all records of store.
@@ -56,6 +63,7 @@ func emptyLedger() *ledger {
 		aggregates: map[uint64][]*aggregateEntry{},
 		deltas:     map[uint64][]*deltaEntry{},
 		holders:    map[peer.ID]*record.Certificate{},
+		disputes:   map[cid.Cid][]*disputeEntry{},
 		changed:    make(chan struct{}),
 	}
 }
@@ -89,6 +97,12 @@ func (l *ledger) add(r *record.Signed) (fresh bool) {
 			return cmp.Or(cmp.Compare(a.Author, b.Author), compareCIDs(a.cid, b.cid))
 		})
 		l.deltas[body.Round] = list
+	case record.KindDispute:
+		body, err := record.BodyAs[record.Dispute](r)
+		if err != nil {
+			return
+		}
+		l.disputes[body.Aggregate] = append(l.disputes[body.Aggregate], &disputeEntry{header, body})
 	case record.KindCertificate:
 		body, err := record.BodyAs[record.Certificate](r)
 		if err != nil || body.Invite {
@@ -207,6 +221,55 @@ func (l *ledger) allHolders() []record.Certificate {
 		list = append(list, *l.holders[p])
 	}
 	return list
+}
+
+// allAggregates gives every aggregate in order of round, best first, those that lost their round included.
+func (l *ledger) allAggregates() []*aggregateEntry {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	var list []*aggregateEntry
+	for _, round := range slices.Sorted(maps.Keys(l.aggregates)) {
+		list = append(list, l.aggregates[round]...)
+	}
+	return list
+}
+
+// disputesOf gives the objections to an aggregate, in order of arrival.
+func (l *ledger) disputesOf(aggregate cid.Cid) []*disputeEntry {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return slices.Clone(l.disputes[aggregate])
+}
+
+// disputedBy gives the aggregates of author to which somebody objects.
+func (l *ledger) disputedBy(author peer.ID) []cid.Cid {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	var ids []cid.Cid
+	for _, list := range l.aggregates {
+		for _, a := range list {
+			if a.Author == author && len(l.disputes[a.cid]) > 0 {
+				ids = append(ids, a.cid)
+			}
+		}
+	}
+	slices.SortFunc(ids, func(a, b cid.Cid) int { return compareCIDs(a, b) })
+	return ids
+}
+
+// disputed counts the aggregates of each author to which somebody objects.
+func (l *ledger) disputed() map[peer.ID]int {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	count := map[peer.ID]int{}
+	for _, list := range l.aggregates {
+		for _, a := range list {
+			if len(l.disputes[a.cid]) > 0 {
+				count[a.Author]++
+			}
+		}
+	}
+	return count
 }
 
 // count is the number of records.

@@ -7,23 +7,29 @@ import (
 	"sync"
 
 	"github.com/ipfs/go-cid"
+	"github.com/libp2p/go-libp2p/core/peer"
 
 	"github.com/mlecs/mlecs/learn/adapter"
 	"github.com/mlecs/mlecs/learn/method"
+	"github.com/mlecs/mlecs/storage"
 	"github.com/mlecs/mlecs/storage/record"
 )
 
 // origins find what the differences in deltas are to: the aggregate that an edge's round started from, or the components that a model
 // begins with. Safe for concurrent use.
 type origins struct {
-	*Node
+	store   *storage.Store
+	genesis *genesis
+	ledger  *ledger
+	fetch   func(ctx context.Context, blobs []record.Blob, author peer.ID) error
+
 	mu      sync.Mutex
 	started map[cid.Cid]adapter.Component           // by blob
 	initial map[string]map[string]adapter.Component // by base and modalities
 }
 
-func newOrigins(n *Node) *origins {
-	return &origins{Node: n, started: map[cid.Cid]adapter.Component{}, initial: map[string]map[string]adapter.Component{}}
+func newOrigins(store *storage.Store, g *genesis, l *ledger, fetch func(context.Context, []record.Blob, peer.ID) error) *origins {
+	return &origins{store: store, genesis: g, ledger: l, fetch: fetch, started: map[cid.Cid]adapter.Component{}, initial: map[string]map[string]adapter.Component{}}
 }
 
 // reference is what component c of a delta is the difference to; nothing for codecs of whole values. An error that Is errNotFetched may
@@ -58,7 +64,7 @@ func (o *origins) aggregated(ctx context.Context, a *aggregateEntry, c record.Co
 	if err := checkComponent(c, o.genesis.method.AggregateCodec); err != nil {
 		return known, err
 	}
-	if err := o.fetchBlobs(ctx, []record.Blob{c.Blob}, a.Author); err != nil {
+	if err := o.fetch(ctx, []record.Blob{c.Blob}, a.Author); err != nil {
 		return known, err
 	}
 	got, err := readComponent(o.store, c, adapter.Component{})

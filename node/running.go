@@ -62,12 +62,14 @@ func (v *runningView) Status(context.Context) (*api.Status, error) {
 // Peers are connected peers, and members that are not connected.
 func (v *runningView) Peers(context.Context) ([]api.Peer, error) {
 	list := []api.Peer{}
+	disputed := v.ledger.disputed()
 	connected := map[peer.ID]bool{v.node.network.ID(): true}
 	for _, p := range v.node.network.Peers() {
 		connected[p.ID] = true
 		out := api.Peer{
 			PeerID: p.ID.String(), Name: p.Name, Role: string(p.Role), Connected: true, Addr: p.Addr,
 			RTTMillis: float64(p.RTT) / float64(time.Millisecond), Since: p.Since.Unix(), Sent: p.Sent, Received: p.Received,
+			Disputed: disputed[p.ID],
 		}
 		if m, ok := v.node.network.Member(p.ID); ok {
 			out.Expires = m.Expires.Unix()
@@ -76,7 +78,7 @@ func (v *runningView) Peers(context.Context) ([]api.Peer, error) {
 	}
 	for _, m := range v.node.network.Members() {
 		if !connected[m.ID] {
-			list = append(list, api.Peer{PeerID: m.ID.String(), Name: m.Name, Role: string(m.Role), Expires: m.Expires.Unix()})
+			list = append(list, api.Peer{PeerID: m.ID.String(), Name: m.Name, Role: string(m.Role), Expires: m.Expires.Unix(), Disputed: disputed[m.ID]})
 		}
 	}
 	slices.SortFunc(list, func(a, b api.Peer) int { return strings.Compare(a.PeerID, b.PeerID) })

@@ -24,6 +24,7 @@ const (
 	keyPorts      = "node/ports"     // ports taken for listen addresses with port 0
 	keyEdge       = "learn/edge"     // edgeState
 	keyBaseline   = "learn/baseline" // baselineState
+	keyFinding    = "verify/"        // + aggregate CID: finding
 	keyConstant   = "scores/constant"
 	keyTogether   = "scores/together/"   // + round, 9 digits
 	keyStandalone = "scores/standalone/" // + round, 9 digits

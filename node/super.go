@@ -52,7 +52,11 @@ func (s *super) serve(ctx context.Context) error {
 		changed := s.ledger.next()
 		a := s.ledger.newest(s.avoided.skip)
 		if a != nil && s.at != a.cid {
-			if err := s.follow(ctx, a); err != nil {
+			err := s.audit(ctx, a)
+			if err == nil {
+				err = s.follow(ctx, a)
+			}
+			if err != nil {
 				if err := s.retry(ctx, a, err, changed, s.deadline(), never); err != nil {
 					return err
 				}
@@ -80,10 +84,10 @@ func (s *super) serve(ctx context.Context) error {
 	}
 }
 
-// leads tells whether this is the connected super-peer with the lowest id.
+// leads tells whether this is the connected super-peer with the lowest id, those that it found lying left out.
 func (s *super) leads() bool {
 	for _, m := range s.network.Members() {
-		if m.Role == record.RoleSuper && m.Connected && m.ID < s.self {
+		if m.Role == record.RoleSuper && m.Connected && m.ID < s.self && !s.distrusts(m.ID) {
 			return false
 		}
 	}
@@ -133,7 +137,11 @@ func (s *super) lead(ctx context.Context, a *aggregateEntry) error {
 	if err != nil {
 		return err
 	}
-	body, parents, err := s.aggregateBody(agg, a, inputs)
+	own, err := s.contribute(ctx, agg, a)
+	if err != nil {
+		return fmt.Errorf("contribution to round %d: %w", round, err)
+	}
+	body, parents, err := s.aggregateBody(agg, own, a, inputs)
 	if err != nil {
 		return fmt.Errorf("aggregate of round %d: %w", round, err)
 	}
@@ -166,14 +174,39 @@ func (s *super) aggregate(ctx context.Context, round uint64, inputs []input) (*m
 	return agg, nil
 }
 
-// aggregateBody stores the blobs of an aggregate, and gives what its record says and builds on: the aggregate before, and the deltas.
-func (s *super) aggregateBody(agg *method.Aggregate, before *aggregateEntry, inputs []input) (*record.Aggregate, []cid.Cid, error) {
-	var own cid.Cid // stands for the super-peer's own contribution
-	var parents []cid.Cid
-	if before != nil {
-		own = before.cid
-		parents = append(parents, before.cid)
+// contribute publishes what the cloud itself put into an aggregate, and gives the record's id.
+func (s *super) contribute(ctx context.Context, agg *method.Aggregate, before *aggregateEntry) (cid.Cid, error) {
+	body := &record.Contribution{Round: agg.Round, Rows: uint64(agg.OwnRows)}
+	for i, c := range agg.Own {
+		rc, err := putComponent(s.store, c, agg.OwnBlobs[i])
+		if err != nil {
+			return cid.Undef, err
+		}
+		body.Components = append(body.Components, rc)
 	}
+	kind, encoded, err := record.NewBody(body)
+	if err != nil {
+		return cid.Undef, err
+	}
+	r, err := s.publish(ctx, kind, encoded, []cid.Cid{s.preceding(before)})
+	if err != nil {
+		return cid.Undef, fmt.Errorf("publish: %w", err)
+	}
+	return r.CID, nil
+}
+
+// preceding is what a round builds on: the aggregate before, or the genesis.
+func (s *super) preceding(before *aggregateEntry) cid.Cid {
+	if before == nil {
+		return s.genesis.id
+	}
+	return before.cid
+}
+
+// aggregateBody stores the blobs of an aggregate, and gives what its record says and builds on: the aggregate before, the super-peer's own
+// contribution, and the deltas.
+func (s *super) aggregateBody(agg *method.Aggregate, own cid.Cid, before *aggregateEntry, inputs []input) (*record.Aggregate, []cid.Cid, error) {
+	parents := []cid.Cid{s.preceding(before), own}
 	body := &record.Aggregate{Round: agg.Round, Metrics: finiteMetrics(agg.Metrics)}
 	for i, in := range inputs {
 		parents = append(parents, in.cid)

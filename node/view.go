@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/ipfs/go-cid"
 	"github.com/libp2p/go-libp2p/core/peer"
 
 	"github.com/mlecs/mlecs/learn/model"
@@ -114,6 +115,9 @@ func (v *view) describe() (*api.Status, error) {
 		if a := v.ledger.newest(nil); a != nil {
 			s.Round = a.body.Round
 		}
+		for _, n := range v.ledger.disputed() {
+			s.Disputed += n
+		}
 	}
 	if v.genesis != nil {
 		s.Role = string(v.member.Role)
@@ -166,9 +170,10 @@ func (v *view) Peers(context.Context) ([]api.Peer, error) {
 	if err != nil {
 		return nil, err
 	}
+	disputed := v.ledger.disputed()
 	for _, c := range v.ledger.allHolders() {
 		if c.Subject != self {
-			list = append(list, api.Peer{PeerID: c.Subject.String(), Name: c.Name, Role: string(c.Role), Expires: c.Expires})
+			list = append(list, api.Peer{PeerID: c.Subject.String(), Name: c.Name, Role: string(c.Role), Expires: c.Expires, Disputed: disputed[c.Subject]})
 		}
 	}
 	return list, nil
@@ -184,8 +189,13 @@ func (v *view) Rounds(context.Context) ([]api.Round, error) {
 	for _, a := range v.ledger.rounds() {
 		r := api.Round{
 			Round: a.body.Round, Leader: a.Author.String(), Aggregate: a.cid.String(), Created: a.Created,
-			Inputs: []api.Input{}, Metrics: a.body.Metrics,
+			Inputs: []api.Input{}, Metrics: a.body.Metrics, Disputes: len(v.ledger.disputesOf(a.cid)),
 		}
+		var f finding
+		if _, err := getJSON(v.store, keyFinding+a.cid.String(), &f); err != nil {
+			return nil, err
+		}
+		r.Verdict = f.Verdict
 		if before > 0 {
 			r.Seconds = math.Max(0, float64(a.Created-before)/1000)
 		}
@@ -224,21 +234,37 @@ func (v *view) Delta(_ context.Context, id string) (*api.Delta, error) {
 }
 
 func (v *view) findDelta(id string) (*deltaEntry, error) {
-	var found []*deltaEntry
-	if v.ledger != nil && id != "" {
-		for _, d := range v.ledger.allDeltas() {
-			if strings.HasPrefix(d.cid.String(), id) {
-				found = append(found, d)
-			}
+	var all []*deltaEntry
+	if v.ledger != nil {
+		all = v.ledger.allDeltas()
+	}
+	return pick("delta", "deltas", all, func(d *deltaEntry) cid.Cid { return d.cid }, id)
+}
+
+func (v *view) findAggregate(id string) (*aggregateEntry, error) {
+	var all []*aggregateEntry
+	if v.ledger != nil {
+		all = v.ledger.allAggregates()
+	}
+	return pick("aggregate", "rounds --json", all, func(a *aggregateEntry) cid.Cid { return a.cid }, id)
+}
+
+// pick finds the one of all whose CID begins with prefix. command lists them.
+func pick[T any](what, command string, all []T, id func(T) cid.Cid, prefix string) (found T, err error) {
+	n := 0
+	for _, x := range all {
+		if prefix != "" && strings.HasPrefix(id(x).String(), prefix) {
+			found = x
+			n++
 		}
 	}
-	switch len(found) {
+	switch n {
 	case 0:
-		return nil, api.Advise(fmt.Errorf("delta %q: %w", id, api.ErrNotFound), "list them with `mlecs deltas`")
+		return found, api.Advise(fmt.Errorf("%s %q: %w", what, prefix, api.ErrNotFound), "list them with `mlecs %s`", command)
 	case 1:
-		return found[0], nil
+		return found, nil
 	}
-	return nil, api.Advise(fmt.Errorf("delta %q: %w: %d deltas begin so", id, api.ErrAmbiguous, len(found)), "give more characters")
+	return found, api.Advise(fmt.Errorf("%s %q: %w: %d begin so", what, prefix, api.ErrAmbiguous, n), "give more characters")
 }
 
 // delta is an entry as the API shows it.

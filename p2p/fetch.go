@@ -115,6 +115,12 @@ func blobsOf(r *record.Signed) []cid.Cid {
 				add(c.Blob)
 			}
 		}
+	case record.KindContribution:
+		if body, err := record.BodyAs[record.Contribution](r); err == nil {
+			for _, c := range body.Components {
+				add(c.Blob)
+			}
+		}
 	case record.KindAggregate:
 		if body, err := record.BodyAs[record.Aggregate](r); err == nil {
 			for _, c := range body.Components {

@@ -330,12 +330,22 @@ func (r *roster) authorise(author peer.ID, kind record.Kind, created time.Time) 
 		if err = r.stood(c, created); err != nil {
 			continue
 		}
-		if kind != record.KindAggregate || c.body.Role == record.RoleSuper {
+		if !bySupers(kind) || c.body.Role == record.RoleSuper {
 			return nil
 		}
 		err = refusal(fmt.Sprintf("role %s may not publish records of kind %s", c.body.Role, kind))
 	}
 	return err
+}
+
+// byMembers tells whether records of kind are a member's, not the founder's.
+func byMembers(kind record.Kind) bool {
+	return kind == record.KindDelta || kind == record.KindDispute || bySupers(kind)
+}
+
+// bySupers tells whether only super-peers may write records of kind.
+func bySupers(kind record.Kind) bool {
+	return kind == record.KindAggregate || kind == record.KindContribution
 }
 
 func (r *roster) stood(c *certificate, at time.Time) error {

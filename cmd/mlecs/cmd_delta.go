@@ -14,7 +14,7 @@ import (
 )
 
 func newDeltaCommand() *cobra.Command {
-	return newGroupCommand("delta", "Look at one delta", newDeltaShowCommand())
+	return newGroupCommand("delta", "Look at one delta", newDeltaShowCommand(), newDeltaLineageCommand())
 }
 
 func newDeltaShowCommand() *cobra.Command {

@@ -28,6 +28,9 @@ func showPeers(p *page, peers []api.Peer) {
 				rtt = fmt.Sprintf("%.1f ms", x.RTTMillis)
 			}
 		}
+		if x.Disputed > 0 {
+			state += fmt.Sprintf(", %d disputed aggregates", x.Disputed)
+		}
 		rows = append(rows, table.Row{dash(x.Name), dash(x.Role), short(x.PeerID), state, rtt, bytesText(x.Sent), bytesText(x.Received), dateText(x.Expires), dash(x.Addr)})
 	}
 	p.list(table.Row{"name", "role", "peer id", "state", "round trip", "sent", "received", "certificate ends", "address"}, rows, []int{5, 6, 7},

@@ -29,7 +29,11 @@ func showRounds(p *page, rounds []api.Round) {
 		for i, in := range r.Inputs {
 			inputs[i] = fmt.Sprintf("%s %.3f %s", short(in.Author), in.Weight, strings.Join(in.Modalities, "+"))
 		}
-		rows = append(rows, table.Row{r.Round, short(r.Aggregate), short(r.Leader), fmt.Sprintf("%.1f s", r.Seconds), ago(r.Created), dash(strings.Join(inputs, "\n"))})
+		verdict := dash(r.Verdict)
+		if r.Disputes > 0 {
+			verdict += fmt.Sprintf(", disputed by %d", r.Disputes)
+		}
+		rows = append(rows, table.Row{r.Round, short(r.Aggregate), verdict, short(r.Leader), fmt.Sprintf("%.1f s", r.Seconds), ago(r.Created), dash(strings.Join(inputs, "\n"))})
 	}
-	p.list(table.Row{"round", "aggregate", "leader", "took", "closed", "inputs: author, weight, modalities"}, rows, []int{1, 4}, "No round has closed yet.")
+	p.list(table.Row{"round", "aggregate", "found here", "leader", "took", "closed", "inputs: author, weight, modalities"}, rows, []int{1, 5}, "No round has closed yet.")
 }

@@ -40,6 +40,10 @@ func showStatus(p *page, s *api.Status) {
 	if s.ParamsTotal > 0 {
 		params = fmt.Sprintf("%s, of which %s are trained", countText(s.ParamsTotal), countText(s.ParamsTrainable))
 	}
+	disputed := ""
+	if s.Disputed > 0 {
+		disputed = fmt.Sprintf("%d aggregates: see mlecs peers and mlecs rounds", s.Disputed)
+	}
 	p.fields(
 		"node", s.Name,
 		"state", state,
@@ -58,6 +62,7 @@ func showStatus(p *page, s *api.Status) {
 		"peers", fmt.Sprintf("%d connected", s.Peers),
 		"traffic", fmt.Sprintf("%s sent, %s received", bytesText(s.BytesSent), bytesText(s.BytesReceived)),
 		"refused", fmt.Sprintf("%d records, %d blobs, %d peers", s.RejectedRecords, s.RejectedBlobs, s.RefusedPeers),
+		"disputed", disputed,
 		"disk", fmt.Sprintf("%s, %s records", bytesText(s.DiskBytes), countText(int64(s.Records))),
 		"addresses", strings.Join(s.Addrs, "\n"),
 	)

@@ -141,26 +141,26 @@ func (c *Cloud) Round(ctx context.Context, round uint64, inputs []Input, p Progr
 
 // aggregate fills in a's components and weights and loads them into the proxies.
 func (c *Cloud) aggregate(a *Aggregate, inputs []Input, p Progress) error {
-	cfg := c.large.cfg
-	var mine []adapter.Component
+	a.Own, a.OwnBlobs, a.OwnRows = nil, nil, len(c.public)
 	for _, proxy := range c.proxies {
-		mine = append(mine, proxy.shared(c.share)...)
+		for _, x := range proxy.shared(c.share) {
+			// Whoever recomputes the mean has what travelled.
+			own, blob, err := encodeAggregate(c.large.cfg.AggregateCodec, x)
+			if err != nil {
+				return err
+			}
+			a.Own, a.OwnBlobs = append(a.Own, own), append(a.OwnBlobs, blob)
+		}
 	}
-	weigh := func(d Delta) float64 {
-		return inputWeight(d, len(c.large.modalities)) * cfg.freshness(a.Round, d.Round)
-	}
-	averaged, weights, rejected, err := aggregate(inputs, weigh, mine, cfg.ProxyWeight*float64(len(c.public)), c.share)
+	averaged, weights, rejected, err := Mean(c.large.cfg, a.Round, inputs, a.Own, a.OwnRows, len(c.large.modalities), c.share)
 	if err != nil {
 		return err
 	}
 	a.Components, a.Weights = averaged, weights
 	a.Metrics["rejected"] = float64(rejected)
 	var components []adapter.Component
-	for i, x := range averaged {
-		if averaged[i].Component, averaged[i].Blob, err = encodeAggregate(cfg.AggregateCodec, x.Component); err != nil {
-			return err
-		}
-		components = append(components, averaged[i].Component)
+	for _, x := range averaged {
+		components = append(components, x.Component)
 	}
 	for family := range c.proxies {
 		if _, err := c.proxies[family].adopt(components); err != nil {

@@ -27,6 +27,9 @@ type Input struct {
 type Aggregate struct {
 	Round       uint64
 	Components  []Averaged
+	Own         []adapter.Component // what the cloud itself put in, as a receiver decodes it; OwnBlobs are of it, and its rows OwnRows
+	OwnBlobs    []Blob
+	OwnRows     int
 	Weights     []float64    // overall weight per input, summing to 1; 0 for an input that gave nothing usable
 	Supervision *Supervision // as a receiver decodes it
 

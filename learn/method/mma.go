@@ -44,6 +44,24 @@ func (c Config) freshness(round, trained uint64) float64 {
 	return share
 }
 
+// Mean is MMA as a super-peer does it in a round: components, encoded, and weights of the aggregate of inputs and of what the cloud itself
+// has (own, learned from ownRows public rows), and how many components were of no use. modalities is how many the federation has, share its policy.
+// Whoever has the same inputs, in any order, and own in the same one, gets the same bits; the components of one name and signature alone
+// give that part of the aggregate.
+func Mean(cfg Config, round uint64, inputs []Input, own []adapter.Component, ownRows, modalities int, share []string) (averaged []Averaged, weights []float64, rejected int, err error) {
+	weigh := func(d Delta) float64 { return inputWeight(d, modalities) * cfg.freshness(round, d.Round) }
+	averaged, weights, rejected, err = aggregate(inputs, weigh, own, cfg.ProxyWeight*float64(ownRows), share)
+	if err != nil {
+		return nil, nil, rejected, err
+	}
+	for i, x := range averaged {
+		if averaged[i].Component, averaged[i].Blob, err = encodeAggregate(cfg.AggregateCodec, x.Component); err != nil {
+			return nil, nil, rejected, err
+		}
+	}
+	return averaged, weights, rejected, nil
+}
+
 // aggregate is MMA: every component is averaged, by weigh, over the inputs whose name and signature are equal, and over the
 // cloud's own (index -1), which come last. ownWeight is that of all the cloud's own of one name and signature: its models have learned
 // from the same rows. Components whose kind is not in share, that are not finite, or that have

@@ -5,6 +5,7 @@ import "context"
 // Source answers every inspecting command. Slices in answers are never nil, so that they are [] in JSON.
 type Source interface {
 	Answers
+	Provenance
 	Status(ctx context.Context) (*Status, error)
 	Peers(ctx context.Context) ([]Peer, error)
 	Rounds(ctx context.Context) ([]Round, error)
@@ -83,6 +84,7 @@ type Status struct {
 	RejectedRecords int64    `json:"rejected_records"`
 	RejectedBlobs   int64    `json:"rejected_blobs"`
 	RefusedPeers    int64    `json:"refused_peers"`
+	Disputed        int      `json:"disputed"` // aggregates to which a member objects
 	DiskBytes       int64    `json:"disk_bytes"`
 	Error           string   `json:"error,omitempty"` // last error of the learner, with advice
 	Done            bool     `json:"done"`            // last round absorbed and final scores stored
@@ -99,7 +101,8 @@ type Peer struct {
 	Since     int64   `json:"since"` // Unix seconds
 	Sent      int64   `json:"bytes_sent"`
 	Received  int64   `json:"bytes_received"`
-	Expires   int64   `json:"expires"` // certificate, Unix seconds
+	Expires   int64   `json:"expires"`  // certificate, Unix seconds
+	Disputed  int     `json:"disputed"` // aggregates of it to which a member objects
 }
 
 // Round is one aggregate.
@@ -111,6 +114,8 @@ type Round struct {
 	Seconds   float64            `json:"seconds"`   // since the aggregate before
 	Inputs    []Input            `json:"inputs"`
 	Metrics   map[string]float64 `json:"metrics"`
+	Verdict   string             `json:"verdict"`  // what this node found: verified, checked, false, or empty
+	Disputes  int                `json:"disputes"` // members that object to it
 }
 
 // Input of a round.

@@ -72,13 +72,31 @@ func (f *fake) Adapter(_ context.Context, delta string) (*api.Adapter, error) {
 	return &api.Adapter{Of: "delta", CID: delta, Alpha: 16, File: "/blobs/a"}, nil
 }
 func (f *fake) Scores(context.Context) (*api.Scores, error) { return scores, nil }
-func (f *fake) Stop()                                       { f.stopped.Store(true) }
+func (f *fake) Verify(_ context.Context, cid string) (*api.Verification, error) {
+	return &api.Verification{Aggregate: cid, Verdict: api.VerdictVerified, Components: []api.VerifiedComponent{}, Disputes: []api.Dispute{}}, nil
+}
+func (f *fake) Lineage(_ context.Context, cid string) (*api.Lineage, error) {
+	return &api.Lineage{CID: cid, Records: []api.LineageRecord{{CID: cid, Kind: "delta", Parents: []string{}}}}, nil
+}
+func (f *fake) Stop() { f.stopped.Store(true) }
 func (f *fake) Invite(_ context.Context, r api.InviteRequest) (*api.InviteReply, error) {
 	f.invited = r
 	if r.Role == "king" {
 		return nil, fmt.Errorf("%w: role king", api.ErrBadRequest)
 	}
 	return &api.InviteReply{Token: "mlecs1secret"}, nil
+}
+
+func TestProvenanceTravels(t *testing.T) {
+	c := serve(t, t.TempDir(), &fake{})
+	v, err := c.Verify(t.Context(), "bafyA")
+	if err != nil || v.Aggregate != "bafyA" || v.Verdict != api.VerdictVerified || v.Components == nil || v.Disputes == nil {
+		t.Errorf("verification %+v, %v", v, err)
+	}
+	l, err := c.Lineage(t.Context(), "bafyA")
+	if err != nil || l.CID != "bafyA" || len(l.Records) != 1 || l.Records[0].Parents == nil {
+		t.Errorf("lineage %+v, %v", l, err)
+	}
 }
 
 // serve runs f's API on a home and returns a client.

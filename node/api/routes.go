@@ -93,6 +93,7 @@ func newRoutes(c Controller) *routes {
 	ask(rs, http.MethodPost, "/v1/invite", "Make an invite token; the node must hold the founder key", c.Invite)
 	do(rs, "/v1/login", "Make a link that logs a browser in, once", c.Login)
 	handleAnswers(rs, c)
+	handleProvenance(rs, c)
 	handleEvents(rs, c)
 	do(rs, "/v1/stop", "Begin a clean stop", func(context.Context) (*Stopping, error) {
 		c.Stop()

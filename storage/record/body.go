@@ -136,8 +136,25 @@ type AggregatedComponent struct {
 	Inputs []ComponentWeight `cbor:"inputs"`
 }
 
-// ComponentWeight is the weight of one input delta in one component.
+// ComponentWeight is the weight of one input in one component.
 type ComponentWeight struct {
-	Delta  cid.Cid `cbor:"delta"` // the aggregate's own earlier record stands for the super-peer's contribution, else undefined
+	Delta  cid.Cid `cbor:"delta"` // a delta, or the super-peer's contribution
 	Weight float64 `cbor:"weight"`
+}
+
+// Contribution is what a super-peer's own small models put into the aggregate of a round. Without it nobody else could recompute that.
+type Contribution struct {
+	Round      uint64      `cbor:"round"`
+	Rows       uint64      `cbor:"rows"`       // public rows that the models learned from
+	Components []Component `cbor:"components"` // of several models, which may have some alike: those are averaged in this order
+}
+
+// Dispute says that its author recomputed an aggregate and came to something else.
+type Dispute struct {
+	Aggregate cid.Cid `cbor:"aggregate"`
+	Component string  `cbor:"component"` // name and signature of the part in question; empty if it is the aggregate as a whole
+	Signature string  `cbor:"signature"`
+	Claimed   cid.Cid `cbor:"claimed"` // blob that the aggregate names; undefined if the dispute is not about a blob
+	Found     cid.Cid `cbor:"found"`   // blob that its inputs give; undefined likewise
+	Reason    string  `cbor:"reason"`
 }

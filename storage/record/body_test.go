@@ -104,6 +104,25 @@ func TestAggregateRules(t *testing.T) {
 	})
 }
 
+func TestContributionRules(t *testing.T) {
+	testRules(t, contribution, []rule[record.Contribution]{
+		{"round too high", func(c *record.Contribution) { c.Round = record.MaxRound + 1 }},
+		{"component without blob", func(c *record.Contribution) { c.Components[0].Blob = record.Blob{} }},
+		{"too many components", func(c *record.Contribution) { c.Components = make([]record.Component, record.MaxComponents+1) }},
+	})
+}
+
+func TestDisputeRules(t *testing.T) {
+	testRules(t, dispute, []rule[record.Dispute]{
+		{"of nothing", func(d *record.Dispute) { d.Aggregate = cid.Undef }},
+		{"of a blob", func(d *record.Dispute) { d.Aggregate = record.BlobCID(nil) }},
+		{"found is a record", func(d *record.Dispute) { d.Found = recordCID("x") }},
+		{"claimed alone", func(d *record.Dispute) { d.Found = cid.Undef }},
+		{"no reason", func(d *record.Dispute) { d.Reason = "" }},
+		{"reason with an escape sequence", func(d *record.Dispute) { d.Reason = "\x1b[2J" }},
+	})
+}
+
 func TestOneComponentMayHaveSeveralSignatures(t *testing.T) {
 	a := aggregate(t)
 	other := a.Components[0]

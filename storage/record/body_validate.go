@@ -147,3 +147,22 @@ func (p *AggregatedComponent) validate(c *checker) {
 		c.number("weight of a component's input", in.Weight, 0, 1e12)
 	}
 }
+
+func (b *Contribution) validate(c *checker) {
+	c.round(b.Round)
+	c.count("components", len(b.Components), MaxComponents)
+	for i := range b.Components {
+		b.Components[i].validate(c)
+	}
+}
+
+func (d *Dispute) validate(c *checker) {
+	c.record("disputed aggregate", d.Aggregate)
+	c.name("component name", d.Component, MaxLongName)
+	c.name("component signature", d.Signature, MaxLongName)
+	if d.Claimed.Defined() || d.Found.Defined() {
+		c.link("claimed blob", d.Claimed, cid.Raw)
+		c.link("found blob", d.Found, cid.Raw)
+	}
+	c.required("reason", d.Reason, MaxLongName)
+}

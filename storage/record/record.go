@@ -28,11 +28,13 @@ type Kind string
 
 // The kinds a node acts on; others are kept and forwarded, never acted on.
 const (
-	KindFederation  Kind = "federation"
-	KindCertificate Kind = "certificate"
-	KindRevocation  Kind = "revocation"
-	KindDelta       Kind = "delta"
-	KindAggregate   Kind = "aggregate"
+	KindFederation   Kind = "federation"
+	KindCertificate  Kind = "certificate"
+	KindRevocation   Kind = "revocation"
+	KindDelta        Kind = "delta"
+	KindContribution Kind = "contribution"
+	KindAggregate    Kind = "aggregate"
+	KindDispute      Kind = "dispute"
 )
 
 // Version is the record format written here.

@@ -103,6 +103,17 @@ func aggregate(t testing.TB) *record.Aggregate {
 	}
 }
 
+func contribution(testing.TB) *record.Contribution {
+	return &record.Contribution{Round: 3, Rows: 80, Components: []record.Component{component("lora"), component("encoder/accel")}}
+}
+
+func dispute(testing.TB) *record.Dispute {
+	return &record.Dispute{
+		Aggregate: recordCID("aggregate"), Component: "lora", Signature: "5f3a",
+		Claimed: blobOf("claimed").CID, Found: blobOf("found").CID, Reason: "the blob is not the mean of the inputs",
+	}
+}
+
 // statement is a header for a body in the sample federation.
 func statement[T record.Body](t testing.TB, body *T) record.Record {
 	t.Helper()

@@ -35,7 +35,7 @@ var (
 
 // Body is any body type a node acts on.
 type Body interface {
-	Federation | Certificate | Revocation | Delta | Aggregate
+	Federation | Certificate | Revocation | Delta | Contribution | Aggregate | Dispute
 }
 
 // checked is what every pointer to a Body is.
@@ -81,6 +81,10 @@ func kindOf(body any) Kind {
 		return KindRevocation
 	case *Delta:
 		return KindDelta
+	case *Contribution:
+		return KindContribution
+	case *Dispute:
+		return KindDispute
 	default:
 		return KindAggregate
 	}
@@ -98,6 +102,10 @@ func checkBody(kind Kind, b []byte) error {
 		body = new(Revocation)
 	case KindDelta:
 		body = new(Delta)
+	case KindContribution:
+		body = new(Contribution)
+	case KindDispute:
+		body = new(Dispute)
 	case KindAggregate:
 		body = new(Aggregate)
 	default:
