@@ -9,6 +9,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/mlecs/mlecs/learn/data"
 	"github.com/mlecs/mlecs/node/api"
 	"github.com/mlecs/mlecs/p2p"
@@ -133,7 +135,7 @@ func (h *Home) fetchAll(ctx context.Context, store *storage.Store, cfg Config, m
 			return err
 		}
 	}
-	network, err := h.openNetwork(store, cfg, m, g, quiet())
+	network, err := h.openNetwork(store, cfg, m, g, quiet(), nil)
 	if err != nil {
 		return err
 	}
@@ -147,8 +149,8 @@ func (h *Home) fetchAll(ctx context.Context, store *storage.Store, cfg Config, m
 	return err
 }
 
-// openNetwork makes the home's place in its federation.
-func (h *Home) openNetwork(store *storage.Store, cfg Config, m *membership, g *genesis, log *slog.Logger) (*p2p.Network, error) {
+// openNetwork makes the home's place in its federation; libp2p's metrics go to registry if it is not nil.
+func (h *Home) openNetwork(store *storage.Store, cfg Config, m *membership, g *genesis, log *slog.Logger, registry prometheus.Registerer) (*p2p.Network, error) {
 	key, err := h.identity()
 	if err != nil {
 		return nil, err
@@ -162,7 +164,7 @@ func (h *Home) openNetwork(store *storage.Store, cfg Config, m *membership, g *g
 	}
 	pc := cfg.P2P
 	pc.Bootstrap = slices.Concat(pc.Bootstrap, m.Bootstrap)
-	deps := p2p.Deps{Key: key, Store: store, Federation: g.id, Proof: proof, Log: log}
+	deps := p2p.Deps{Key: key, Store: store, Federation: g.id, Proof: proof, Log: log, Metrics: registry}
 	pc.Listen = reusePorts(store, cfg.P2P.Listen)
 	n, err := p2p.New(pc, deps)
 	if err != nil && !slices.Equal(pc.Listen, cfg.P2P.Listen) {

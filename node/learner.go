@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 // learner is what the learners of both roles stand on. One goroutine runs it.
 type learner struct {
 	*Node
+	log  *slog.Logger // in place of the node's own
 	rows *rowSet
 }
 
@@ -30,7 +32,7 @@ func (n *Node) learn(ctx context.Context) error {
 	if err != nil {
 		return final(ctx, err)
 	}
-	l := &learner{Node: n, rows: rows}
+	l := &learner{Node: n, log: n.levels.logger(n.base, logLearner), rows: rows}
 	err = l.remember(func(f *facts) {
 		f.Domain, f.Modalities = rows.domain, rows.modalities
 		f.TrainRows, f.TestRows, f.PublicRows = len(rows.private), len(rows.test), len(rows.public)

@@ -272,6 +272,16 @@ func (l *ledger) disputed() map[peer.ID]int {
 	return count
 }
 
+// countDeltas is the number of deltas.
+func (l *ledger) countDeltas() (n int) {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	for _, list := range l.deltas {
+		n += len(list)
+	}
+	return n
+}
+
 // count is the number of records.
 func (l *ledger) count() int {
 	l.mu.RLock()

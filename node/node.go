@@ -11,6 +11,7 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/thejerf/suture/v4"
 
 	"github.com/mlecs/mlecs/node/api"
@@ -26,6 +27,7 @@ const Version = "0.1.0"
 type Node struct {
 	home *Home
 	cfg  Config
+	base *slog.Logger // what the subsystems' loggers are made from
 	log  *slog.Logger
 	key  crypto.PrivKey
 	self peer.ID
@@ -38,6 +40,8 @@ type Node struct {
 	network *p2p.Network
 	stop    context.CancelCauseFunc
 
+	levels       logLevels
+	registry     *prometheus.Registry
 	live         *live
 	events       *events
 	gate         *gate
@@ -66,9 +70,13 @@ func New(h *Home, log *slog.Logger) (*Node, error) {
 	if log == nil {
 		log = quiet()
 	}
-	events := newEvents()
+	level, err := cfg.logLevel()
+	if err != nil {
+		return nil, err
+	}
+	levels, events := newLogLevels(level), newEvents()
 	return &Node{
-		home: h, cfg: cfg, log: log, key: key, self: self, events: events,
+		home: h, cfg: cfg, base: log, log: levels.logger(log, logNode), levels: levels, registry: newRegistry(), key: key, self: self, events: events,
 		live: newLive(events), gate: newGate(), baselineRows: make(chan *learner, 1), avoided: avoided{},
 	}, nil
 }
@@ -96,6 +104,7 @@ func (n *Node) Run(ctx context.Context) (err error) {
 	cancel := n.network.Subscribe(n.take)
 	defer cancel()
 	v := &runningView{node: n, started: time.Now()}
+	n.registry.MustRegister(metrics{v})
 	handler := v.handler()
 	v.door = newDoor(n.home, n.cfg.API, handler)
 	if n.cfg.API.Listen != "" {
@@ -149,7 +158,7 @@ func (n *Node) assemble() (err error) {
 	}
 	known.Compared = false // the comparison may have been switched on since: its service tells
 	n.live.learn(func(f *facts) { *f = known })
-	n.network, err = n.home.openNetwork(n.store, n.cfg, n.member, n.genesis, n.log)
+	n.network, err = n.home.openNetwork(n.store, n.cfg, n.member, n.genesis, n.levels.logger(n.base, logP2P), n.registry)
 	return err
 }
 

@@ -28,7 +28,10 @@ type runningView struct {
 
 // handler is what the node answers over its socket, and behind the door.
 func (v *runningView) handler() http.Handler {
-	return api.Handler(v)
+	mux := http.NewServeMux()
+	handleMetrics(mux, v.node.registry)
+	mux.Handle("/", api.Handler(v))
+	return mux
 }
 
 // Status of the running node.
@@ -122,6 +125,12 @@ func (v *runningView) Ready(context.Context) error {
 
 // Login makes a link to the node's page.
 func (v *runningView) Login(context.Context) (*api.Login, error) { return v.door.login() }
+
+// LogLevels are those of the node's subsystems.
+func (v *runningView) LogLevels() []api.LogLevel { return v.node.levels.list() }
+
+// SetLogLevel changes one of them, or all.
+func (v *runningView) SetLogLevel(l api.LogLevel) error { return v.node.levels.set(l) }
 
 // errAsked is why a node stops that was asked to.
 var errAsked = errors.New("asked over the control API")

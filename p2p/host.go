@@ -16,6 +16,7 @@ import (
 	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
 	"github.com/libp2p/go-libp2p/x/rate"
 	ma "github.com/multiformats/go-multiaddr"
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 // Limits of a small node. A federation of some dozen members stays far below; they bound what strangers and faulty members can tie up.
@@ -33,7 +34,7 @@ const (
 )
 
 // newHost opens a libp2p host that listens. The options name every transport, since libp2p's defaults include browser ones.
-func newHost(key crypto.PrivKey, listen, announce []ma.Multiaddr, meter metrics.Reporter, gater connmgr.ConnectionGater) (host.Host, error) {
+func newHost(key crypto.PrivKey, listen, announce []ma.Multiaddr, meter metrics.Reporter, gater connmgr.ConnectionGater, registry prometheus.Registerer) (host.Host, error) {
 	limits := rcmgr.DefaultLimits
 	libp2p.SetDefaultServiceLimits(&limits)
 	subnets := func(bits int) []rcmgr.ConnLimitPerSubnet {
@@ -73,7 +74,11 @@ func newHost(key crypto.PrivKey, listen, announce []ma.Multiaddr, meter metrics.
 		libp2p.BandwidthReporter(meter),
 		libp2p.UserAgent(agent),
 		libp2p.DisableRelay(),
-		libp2p.DisableMetrics(),
+	}
+	if registry != nil {
+		options = append(options, libp2p.PrometheusRegisterer(registry))
+	} else {
+		options = append(options, libp2p.DisableMetrics())
 	}
 	if len(announce) > 0 {
 		options = append(options, libp2p.AddrsFactory(func([]ma.Multiaddr) []ma.Multiaddr { return announce }))

@@ -15,6 +15,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	ma "github.com/multiformats/go-multiaddr"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/thejerf/suture/v4"
 
 	"github.com/mlecs/mlecs/storage"
@@ -23,11 +24,12 @@ import (
 
 // Deps are what a Network stands on.
 type Deps struct {
-	Key        crypto.PrivKey   // identity, Ed25519
-	Store      *storage.Store   // stays open until Serve or Close has returned
-	Federation cid.Cid          // genesis CID; the genesis record is in Store (Join puts it there)
-	Proof      []*record.Signed // this peer's certificate chain, founder's first; nil: the best one in Store
-	Log        *slog.Logger     // nil: discarded
+	Key        crypto.PrivKey        // identity, Ed25519
+	Store      *storage.Store        // stays open until Serve or Close has returned
+	Federation cid.Cid               // genesis CID; the genesis record is in Store (Join puts it there)
+	Proof      []*record.Signed      // this peer's certificate chain, founder's first; nil: the best one in Store
+	Log        *slog.Logger          // nil: discarded
+	Metrics    prometheus.Registerer // gets libp2p's metrics; nil: there are none
 }
 
 // Network is this node's place in the federation. Safe for concurrent use.
@@ -103,7 +105,7 @@ func New(cfg Config, deps Deps) (*Network, error) {
 	if n.contacts, err = loadContacts(n.id, n.store, bootstrap, n.log, n.now); err != nil {
 		return nil, err
 	}
-	if n.host, err = newHost(deps.Key, listen, announce, n.meter, n.blocked); err != nil {
+	if n.host, err = newHost(deps.Key, listen, announce, n.meter, n.blocked, deps.Metrics); err != nil {
 		return nil, err
 	}
 	n.gate = newGate(n.now)

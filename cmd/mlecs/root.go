@@ -96,7 +96,7 @@ Exit codes: 0 success, 1 failure, 2 wrong usage.`,
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.AddCommand(
 		newTestnetCommand(), newInitCommand(), newFederationCommand(), newInviteCommand(), newJoinCommand(), newStartCommand(),
-		newStatusCommand(), newWatchCommand(), newPeersCommand(), newRoundsCommand(), newDeltasCommand(), newDeltaCommand(), newVerifyCommand(), newModelsCommand(),
+		newStatusCommand(), newWatchCommand(), newLogCommand(), newMetricsCommand(), newPeersCommand(), newRoundsCommand(), newDeltasCommand(), newDeltaCommand(), newVerifyCommand(), newModelsCommand(),
 		newModelCommand(), newEvalCommand(), newGenerateCommand(), newAdapterCommand(), newDataCommand(), newConfigCommand(), newVersionCommand(),
 	)
 	return root

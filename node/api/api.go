@@ -29,6 +29,9 @@ type Controller interface {
 	Events(ctx context.Context, after uint64) <-chan Event
 	// Ready is nil once the node takes part in rounds, else it says what the node waits for.
 	Ready(ctx context.Context) error
+	// LogLevels tells what every subsystem logs; SetLogLevel changes it: ErrBadRequest for a subsystem or level that does not exist.
+	LogLevels() []LogLevel
+	SetLogLevel(l LogLevel) error
 	// Login makes a link that opens the node's page in a browser on this machine; the node begins to listen for it if it does not yet.
 	Login(ctx context.Context) (*Login, error)
 	// Invite makes a token; the node's home must hold the founder key.

@@ -25,6 +25,7 @@ type fake struct {
 	split   string                                 // of the last Eval
 	from    uint64                                 // round of the last DeltasFrom
 	unready error
+	level   string // of the log
 	events  []api.Event
 }
 
@@ -43,6 +44,11 @@ func (f *fake) Deltas(context.Context) ([]api.Delta, error) { return nil, nil }
 func (f *fake) DeltasFrom(_ context.Context, round uint64) ([]api.Delta, error) {
 	f.from = round
 	return nil, nil
+}
+func (f *fake) LogLevels() []api.LogLevel { return []api.LogLevel{{Subsystem: "p2p", Level: f.level}} }
+func (f *fake) SetLogLevel(l api.LogLevel) error {
+	f.level = l.Level
+	return nil
 }
 func (f *fake) Login(context.Context) (*api.Login, error) {
 	return &api.Login{URL: "http://127.0.0.1:1/#login=x"}, nil
@@ -138,6 +144,8 @@ func TestAnswersArriveUnchanged(t *testing.T) {
 		{"delta", func() (any, error) { return c.Delta(ctx, "bafyA") }, delta},
 		{"adapter", func() (any, error) { return c.Adapter(ctx, "bafy A&b") }, &api.Adapter{Of: "delta", CID: "bafy A&b", Alpha: 16, File: "/blobs/a"}},
 		{"scores", func() (any, error) { return c.Scores(ctx) }, scores},
+		{"log levels", func() (any, error) { return c.SetLogLevel(ctx, api.LogLevel{Subsystem: "p2p", Level: "debug"}) }, []api.LogLevel{{Subsystem: "p2p", Level: "debug"}}},
+		{"log levels again", func() (any, error) { return c.LogLevels(ctx) }, []api.LogLevel{{Subsystem: "p2p", Level: "debug"}}},
 		{"invite", func() (any, error) { return c.Invite(ctx, api.InviteRequest{Role: "edge", Seconds: 60}) }, &api.InviteReply{Token: "mlecs1secret"}},
 	}
 	for _, tc := range cases {

@@ -96,6 +96,11 @@ func (c *Client) Login(ctx context.Context) (*Login, error) {
 	return call[*Login](ctx, c, http.MethodPost, "/v1/login", nil)
 }
 
+// Get asks for what is no JSON, such as /metrics or a profile.
+func (c *Client) Get(ctx context.Context, path string) ([]byte, error) {
+	return c.ask(ctx, http.MethodGet, path, nil)
+}
+
 // Stop asks the node to stop cleanly; it returns when the node has agreed, before it has stopped.
 func (c *Client) Stop(ctx context.Context) error {
 	_, err := call[json.RawMessage](ctx, c, http.MethodPost, "/v1/stop", nil)
@@ -113,9 +118,21 @@ type upload struct {
 	io.Reader
 }
 
-// call makes one request with body, which is nil, an *upload, or what to send as JSON; T is the type of a good answer.
+// call makes one request as ask does; T is the type of a good answer.
 func call[T any](ctx context.Context, c *Client, method, path string, body any) (T, error) {
-	var zero T
+	var v T
+	b, err := c.ask(ctx, method, path, body)
+	if err != nil {
+		return v, err
+	}
+	if err := json.Unmarshal(b, &v); err != nil {
+		return v, fmt.Errorf("decode the node's answer to %s: %w", path, err)
+	}
+	return v, nil
+}
+
+// ask makes one request with body, which is nil, an *upload, or what to send as JSON, and gives a good answer's content.
+func (c *Client) ask(ctx context.Context, method, path string, body any) ([]byte, error) {
 	var payload io.Reader
 	header := http.Header{}
 	switch b := body.(type) {
@@ -127,35 +144,31 @@ func call[T any](ctx context.Context, c *Client, method, path string, body any) 
 	default:
 		encoded, err := json.Marshal(b)
 		if err != nil {
-			return zero, fmt.Errorf("encode request: %w", err)
+			return nil, fmt.Errorf("encode request: %w", err)
 		}
 		payload = bytes.NewReader(encoded)
 	}
 	req, err := http.NewRequestWithContext(ctx, method, "http://node"+path, payload)
 	if err != nil {
-		return zero, fmt.Errorf("ask the node on %s for %s: %w", c.home, path, err)
+		return nil, fmt.Errorf("ask the node on %s for %s: %w", c.home, path, err)
 	}
 	req.Header = header
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return zero, c.gone("ask for "+path, err)
+		return nil, c.gone("ask for "+path, err)
 	}
 	defer resp.Body.Close()
 	b, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
 	if err != nil {
-		return zero, fmt.Errorf("read the node's answer to %s: %w", path, err)
+		return nil, fmt.Errorf("read the node's answer to %s: %w", path, err)
 	}
 	if len(b) > maxAnswer {
-		return zero, fmt.Errorf("read the node's answer to %s: more than %d bytes", path, maxAnswer)
+		return nil, fmt.Errorf("read the node's answer to %s: more than %d bytes", path, maxAnswer)
 	}
 	if resp.StatusCode != http.StatusOK {
 		var e errorBody
 		json.Unmarshal(b, &e) // an answer that is not ours leaves e empty, and the status code speaks
-		return zero, unwire(resp.StatusCode, e)
+		return nil, unwire(resp.StatusCode, e)
 	}
-	var v T
-	if err := json.Unmarshal(b, &v); err != nil {
-		return zero, fmt.Errorf("decode the node's answer to %s: %w", path, err)
-	}
-	return v, nil
+	return b, nil
 }

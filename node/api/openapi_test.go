@@ -44,6 +44,7 @@ func TestOpenAPI(t *testing.T) {
 		t.Fatalf("an OpenAPI document %q of %d paths", doc.OpenAPI, len(doc.Paths))
 	}
 	bodies := map[string]string{
+		"/v1/log":    `{"subsystem":"p2p","level":"warn"}`,
 		"/v1/invite": `{"role":"edge","seconds":60,"bootstrap":[]}`,
 	}
 	ids := map[string]bool{}

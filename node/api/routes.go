@@ -99,6 +99,7 @@ func newRoutes(c Controller) *routes {
 		c.Stop()
 		return &Stopping{true}, nil
 	})
+	handleLog(rs, c)
 	handleHealth(rs, c)
 	rs.document()
 	return rs
