@@ -144,8 +144,8 @@ func (v *verifier) contribution(a *aggregateEntry, id cid.Cid) (*source, error) 
 
 // component recomputes one component of a. It gives the blob that the inputs make, undefined if they make none.
 func (v *verifier) component(ctx context.Context, a *aggregateEntry, inputs []*source, own *source, want record.AggregatedComponent) (cid.Cid, error) {
-	if want.Rule != method.RuleModalityRows {
-		return cid.Undef, fmt.Errorf("rule %q is not known here", want.Rule)
+	if want.Rule != v.genesis.method.MeanRule() {
+		return cid.Undef, fmt.Errorf("rule %q is not known here; the federation's is %q", want.Rule, v.genesis.method.MeanRule())
 	}
 	ids := make([]cid.Cid, len(inputs))
 	deltas := make([]method.Input, len(inputs))

@@ -1,6 +1,7 @@
 package method
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -19,14 +20,15 @@ type Config struct {
 	LR          float64    `json:"lr"`               // AdamW learning rate
 	Decay       float64    `json:"decay"`            // AdamW weight decay
 	Clip        float64    `json:"clip"`             // global gradient norm; 0: none
-	Contrast    string     `json:"contrast"`         // "similarity" or "gram"
-	Tau         float64    `json:"tau"`              // temperature of gram
+	Contrast    string     `json:"contrast"`         // "similarity", "gram" or "cosine"
+	Tau         float64    `json:"tau"`              // temperature of gram and cosine
 	Lambda      float64    `json:"lambda"`           // weight of CCL, at the edges
 	Guide       float64    `json:"guide"`            // weight of the same loss in SE-CCL, towards the small model; 0: answers guide alone
 	SoftWeight  float64    `json:"soft_weight"`      // weight of soft targets
 	SoftK       int        `json:"soft_k"`           // top-k of soft targets
 	KD          float64    `json:"kd"`               // weight of SE-CCL's distillation, both ways
-	ProxyWeight float64    `json:"proxy_weight"`     // the cloud's own part in MMA: it counts as ProxyWeight x public rows
+	Rule        string     `json:"rule"`             // of MMA's weights; empty: RuleModalityRows
+	ProxyWeight float64    `json:"proxy_weight"`     // the cloud's own part in MMA: that times the weight of an edge with the public rows and all modalities
 	Stale       float64    `json:"stale"`            // what a delta counts for each round that it is late, of what it would on time; see MaxAge
 	Transfer    bool       `json:"transfer"`         // the large model takes over aggregated components of equal signature (its encoders)
 	MaxTokens   int        `json:"max_tokens"`       // of an answer, end-of-text included
@@ -60,7 +62,7 @@ func Default() Config {
 		Batch: 16, LR: 2e-3, Decay: 0.01, Clip: 1,
 		Contrast: "similarity", Tau: 0.07, Lambda: 2,
 		SoftWeight: 1, SoftK: 8, KD: 2,
-		ProxyWeight: 1, Stale: 0.5, Transfer: true,
+		Rule: RuleModalityRows, ProxyWeight: 1, Stale: 0.5, Transfer: true,
 		PublicLabels: LabelsCloud, Mu: 0.01,
 		MaxTokens: 16, Seed: 1,
 		Codec: adapter.CodecInt8, AggregateCodec: adapter.CodecInt8, SupervisionCodec: adapter.CodecInt8,
@@ -75,7 +77,7 @@ func DefaultShare() []string { return []string{"lora", "encoder", "connector"} }
 func (c Config) Validate() error {
 	ints := []intRange{
 		{"ccl_steps", c.CCLSteps, 0, 1e6},
-		{"amt_steps", c.AMTSteps, 1, 1e6},
+		{"amt_steps", c.AMTSteps, 0, 1e6},
 		{"cloud_steps", c.CloudSteps, 1, 1e6},
 		{"batch", c.Batch, 2, 4096},
 		{"soft_k", c.SoftK, 1, 1024},
@@ -100,8 +102,14 @@ func (c Config) Validate() error {
 	if err := c.validateSpec(); err != nil {
 		return err
 	}
-	if c.Contrast != "similarity" && c.Contrast != "gram" {
-		return fmt.Errorf(`method: contrast is %q; it must be "similarity" or "gram"`, c.Contrast)
+	if c.CCLSteps+c.AMTSteps == 0 {
+		return errors.New("method: ccl_steps and amt_steps are both 0; edges would learn nothing")
+	}
+	if kinds := []string{model.ContrastSimilarity, model.ContrastGram, model.ContrastCosine}; !slices.Contains(kinds, c.Contrast) {
+		return fmt.Errorf("method: contrast is %q; it must be one of %q", c.Contrast, kinds)
+	}
+	if rules := []string{RuleModalityRows, RuleModalities, RuleUniform}; !slices.Contains(rules, c.MeanRule()) {
+		return fmt.Errorf("method: rule is %q; it must be one of %q", c.Rule, rules)
 	}
 	if !slices.Contains([]string{"", LabelsCloud, LabelsEdges}, c.PublicLabels) {
 		return fmt.Errorf("method: public_labels is %q; it must be %q or %q", c.PublicLabels, LabelsCloud, LabelsEdges)

@@ -32,7 +32,9 @@ func TestValidateNamesTheField(t *testing.T) {
 		t.Error("the zero value is valid")
 	}
 	for want, spoil := range map[string]func(*method.Config){
-		"amt_steps is 0":    func(c *method.Config) { c.AMTSteps = 0 },
+		"amt_steps is -1":   func(c *method.Config) { c.AMTSteps = -1 },
+		"are both 0":        func(c *method.Config) { c.CCLSteps, c.AMTSteps = 0, 0 },
+		`rule is "median"`:  func(c *method.Config) { c.Rule = "median" },
 		"batch is 1":        func(c *method.Config) { c.Batch = 1 },
 		"lr is 0":           func(c *method.Config) { c.LR = 0 },
 		"lr is NaN":         func(c *method.Config) { c.LR = math.NaN() },

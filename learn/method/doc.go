@@ -1,5 +1,5 @@
 // Package method holds the learning methods as transport-free state machines: an edge step takes the newest aggregate and yields a
-// delta, a cloud step takes deltas and yields an aggregate. The daemon drives it by gossip, an experiment by a loop (Simulate).
+// delta, a cloud step takes deltas and yields an aggregate. The daemon drives it by gossip, an experiment by a loop (Start, Federation).
 // Nothing here opens a file, a socket or a clock.
 //
 // ML-ECS (arXiv 2602.14107) in the setting S3: super-peers hold public rows of all modalities with their targets; an edge holds the same
@@ -20,10 +20,12 @@
 //	rows.go        rows ready for the model, and the batches of a stage
 //	state.go       what a restart needs, as a tar of safetensors files
 //	scores.go      answers, Rouge-LSum, exact match, and the best constant answer
-//	simulate.go    rounds over edges and one cloud in memory
 //	federation.go  World and Federation: every method of the comparison by its name (Methods, Start)
-//	together.go    ML-ECS as a Federation
-//	worker.go      what the other methods are made of; alone.go, averaging.go, ceiling.go: those methods
+//	together.go    ML-ECS as a Federation; variants.go: the paper's literal form, and ours without one part each
+//	worker.go      what the other methods are made of
+//	alone.go       no exchange; ceiling.go: all rows in one place
+//	averaging.go   FedIT and zero-filled FedAvg, and with fedprox.go, ranks.go (HetLoRA, FediLoRA) and flora.go all that average
+//	speaking.go    methods that exchange what nodes say of public rows: creamfl.go, fedmd.go
 //	traffic.go     bytes that edges send and receive
 //
 // Everything random derives from the federation's seed and from names (stream, stage, round, step), never from what ran before: a node

@@ -16,6 +16,7 @@ type Edge struct {
 	private []row
 	public  []row
 	share   []string
+	early   bool // the delta is what CCL leaves, as in the paper, and not what AMT does
 	outbox  *outbox
 	lessons *lessons // nil before the first aggregate
 	taught  []row    // the public rows that lessons speak of
@@ -126,33 +127,42 @@ func (e *Edge) supervise(s *Supervision) {
 // the middle of a round; ReadState brings it back to the start.
 func (e *Edge) Round(ctx context.Context, round uint64, p Progress) (*Delta, error) {
 	started := e.shared(e.share)
-	ccl := e.cfg.objective()
-	ccl.Soft, ccl.Contrast = e.cfg.SoftWeight, e.cfg.Lambda
-	if e.cfg.PublicLabels == LabelsEdges {
-		ccl.LM = 1
-	}
-	public, err := e.train(ctx, stage{
-		name: publicStage, round: round, steps: e.cfg.CCLSteps, rows: e.taught, batch: e.anchored, goal: ccl,
-		shown: show(p, "ccl", 0, e.cfg.CCLSteps),
-	})
+	public, err := e.align(ctx, publicStage, round, e.cfg.CCLSteps, p)
 	if err != nil {
 		return nil, err
 	}
+	learned := e.shared(e.share)
 	private, err := e.tune(ctx, labelledStage, round, e.cfg.AMTSteps, p)
 	if err != nil {
 		return nil, err
+	}
+	if !e.early {
+		learned = e.shared(e.share)
 	}
 	d := &Delta{
 		Round: round, Modalities: e.names(), Rows: len(e.private), Public: len(e.taught),
 		Metrics: map[string]float64{"amt_lm": private.LM},
 	}
-	if d.Components, d.Blobs, err = e.outbox.send(started, e.shared(e.share)); err != nil {
+	if d.Components, d.Blobs, err = e.outbox.send(started, learned); err != nil {
 		return nil, fmt.Errorf("delta of round %d: %w", round, err)
 	}
 	if len(e.taught) > 0 {
 		d.Metrics["ccl_soft"], d.Metrics["ccl_contrast"] = public.Soft, public.Contrast
 	}
 	return d, nil
+}
+
+// align is CCL: training on public rows towards what the super-peer knows of them, and towards their targets if the edge sees them.
+func (e *Edge) align(ctx context.Context, name string, round uint64, steps int, p Progress) (model.Loss, error) {
+	goal := e.cfg.objective()
+	goal.Soft, goal.Contrast = e.cfg.SoftWeight, e.cfg.Lambda
+	if e.cfg.PublicLabels == LabelsEdges {
+		goal.LM = 1
+	}
+	return e.train(ctx, stage{
+		name: name, round: round, steps: steps, rows: e.taught, batch: e.anchored, goal: goal,
+		shown: show(p, "ccl", 0, steps),
+	})
 }
 
 // tune is AMT: training on private rows.

@@ -41,7 +41,7 @@ type Aggregate struct {
 type Averaged struct {
 	Component adapter.Component // as a receiver decodes it
 	Blob      Blob              // as it travels; empty in an aggregate that came from elsewhere
-	Rule      string            // RuleModalityRows
+	Rule      string            // Config.Rule
 	Inputs    []int             // indices into the inputs; -1 is the cloud's own contribution
 	Weights   []float64         // of Inputs, summing to 1
 }

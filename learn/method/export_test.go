@@ -1,6 +1,10 @@
 package method
 
-import "github.com/mlecs/mlecs/learn/adapter"
+import (
+	"context"
+
+	"github.com/mlecs/mlecs/learn/adapter"
+)
 
 // Components are a learner's components, for tests that look into it between rounds.
 func (l *learner) Components() map[string]adapter.Component {
@@ -27,4 +31,18 @@ func ComponentsOf(e Evaluator) map[string]adapter.Component {
 	return e.(interface {
 		Components() map[string]adapter.Component
 	}).Components()
+}
+
+// Rounds runs rounds of "mlecs" over learners that a test has made, and its end; with first 1 it starts with round 0.
+func Rounds(ctx context.Context, cloud *Cloud, edges []*Edge, first, last uint64) (newest *Aggregate, err error) {
+	t := &together{cloud: cloud, edges: edges, finish: adapt}
+	if first == 1 {
+		first = 0
+	}
+	for round := first; round <= last; round++ {
+		if newest, err = t.round(ctx, round, newTally(len(edges)), nil); err != nil {
+			return nil, err
+		}
+	}
+	return newest, t.Finish(ctx, last, nil)
 }

@@ -76,7 +76,7 @@ func TestMeansAreWithinAFamily(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFamilies(t, familyConfig(c.other))
-			a, err := method.Simulate(context.Background(), f.cloud, f.edges, 1, 1, nil, nil)
+			a, err := method.Rounds(context.Background(), f.cloud, f.edges, 1, 1)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -159,7 +159,7 @@ func TestFamiliesSurviveARestart(t *testing.T) {
 	ctx := context.Background()
 	cfg := familyConfig(method.Family{Width: 3, Fused: 12, Rank: 3})
 	f := newFamilies(t, cfg)
-	newest, err := method.Simulate(ctx, f.cloud, f.edges, 1, 1, nil, nil)
+	_, err := method.Rounds(ctx, f.cloud, f.edges, 1, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -174,7 +174,7 @@ func TestFamiliesSurviveARestart(t *testing.T) {
 		}
 	}
 	for _, x := range []federation{f, fresh} {
-		if _, err := method.Simulate(ctx, x.cloud, x.edges, 2, 2, newest, nil); err != nil {
+		if _, err := method.Rounds(ctx, x.cloud, x.edges, 2, 2); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -58,7 +58,7 @@ type starter struct {
 // methods are all methods, in the order of the tables: those that exchange nothing, those that exchange adapters, those that exchange
 // representations or answers, those that no federation of different structures can run, and ours with its ablations.
 func methods() []starter {
-	return slices.Concat(aloneMethods(), averagingMethods(), ceilingMethods(), togetherMethods())
+	return slices.Concat(aloneMethods(), averagingMethods(), speakingMethods(), ceilingMethods(), togetherMethods())
 }
 
 // Methods lists the names that Start takes, in the order of the tables.

@@ -42,7 +42,7 @@ func compare(t *testing.T, seed uint64) (s comparison) {
 	const private, rounds = 12, 3
 	small, large := testBases(t)
 	f := newFederation(t, cfg, private, method.DefaultShare())
-	if _, err := method.Simulate(ctx, f.cloud, f.edges, 1, rounds, nil, nil); err != nil {
+	if _, err := method.Rounds(ctx, f.cloud, f.edges, 1, rounds); err != nil {
 		t.Fatal(err)
 	}
 	for i, modalities := range edgeModalities {
@@ -89,7 +89,7 @@ func TestSameBits(t *testing.T) {
 	run := func(threads int, restart bool) []byte {
 		defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(threads))
 		f := newFederation(t, testConfig(), 12, method.DefaultShare())
-		newest, err := method.Simulate(ctx, f.cloud, f.edges, 1, 1, nil, nil)
+		_, err := method.Rounds(ctx, f.cloud, f.edges, 1, 1)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -106,7 +106,7 @@ func TestSameBits(t *testing.T) {
 			}
 			f = fresh
 		}
-		if _, err := method.Simulate(ctx, f.cloud, f.edges, 2, 2, newest, nil); err != nil {
+		if _, err := method.Rounds(ctx, f.cloud, f.edges, 2, 2); err != nil {
 			t.Fatal(err)
 		}
 		return f.state(t)

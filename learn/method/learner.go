@@ -193,10 +193,10 @@ func (l *learner) adopt(components []adapter.Component) (adopted []string, err e
 	return adopted, nil
 }
 
-// anchorWidth is the width that the contrastive loss needs anchors of. A Gram volume is spanned by the model's own vectors and the anchor,
-// which must have their width; comparing cosines among the anchors with cosines among the model's vectors takes any (0).
+// anchorWidth is the width that the contrastive loss needs anchors of. Cosines of the model's own vectors and the anchor, and Gram volumes,
+// need one width; comparing cosines among the anchors with cosines among the model's vectors takes any (0).
 func (l *learner) anchorWidth() int {
-	if l.cfg.Contrast == model.ContrastGram {
+	if l.cfg.Contrast != model.ContrastSimilarity {
 		return l.cfg.Spec.Fused
 	}
 	return 0

@@ -8,9 +8,12 @@ import (
 	"github.com/mlecs/mlecs/learn/adapter"
 )
 
-// RuleModalityRows weighs an input by its private rows times the share of all modalities that it has: |D_d| |M_d| / |M| (the paper's
-// modality-aware weights, times the rows as in FedAvg).
-const RuleModalityRows = "modality-rows"
+// Rules by which MMA weighs an input.
+const (
+	RuleModalityRows = "modality-rows" // its private rows times the share of all modalities that it has, |D_d| |M_d| / |M|: as in FedAvg and as in the paper
+	RuleModalities   = "modalities"    // that share alone, |M_d| / |M|: the paper's
+	RuleUniform      = "uniform"       // all inputs alike
+)
 
 // cloudInput is the index that stands for the cloud's own contribution.
 const cloudInput = -1
@@ -22,11 +25,20 @@ type part struct {
 	component adapter.Component
 }
 
-// inputWeight is RuleModalityRows for an input, among a number of modalities.
-func inputWeight(d Delta, modalities int) float64 {
-	coverage := min(float64(len(d.Modalities))/float64(modalities), 1)
-	return float64(max(d.Rows, 0)) * coverage
+// inputWeight is what an input of some private rows and some of all modalities counts for by c's rule.
+func (c Config) inputWeight(rows, some, all int) float64 {
+	coverage := min(float64(some)/float64(all), 1)
+	switch c.MeanRule() {
+	case RuleUniform:
+		return 1
+	case RuleModalities:
+		return coverage
+	}
+	return float64(max(rows, 0)) * coverage
 }
+
+// MeanRule is Rule, or what it means if it is empty.
+func (c Config) MeanRule() string { return cmp.Or(c.Rule, RuleModalityRows) }
 
 // MaxAge is how many rounds late a delta may come and still count.
 const MaxAge = 4
@@ -49,12 +61,16 @@ func (c Config) freshness(round, trained uint64) float64 {
 // Whoever has the same inputs, in any order, and own in the same one, gets the same bits; the components of one name and signature alone
 // give that part of the aggregate.
 func Mean(cfg Config, round uint64, inputs []Input, own []adapter.Component, ownRows, modalities int, share []string) (averaged []Averaged, weights []float64, rejected int, err error) {
-	weigh := func(d Delta) float64 { return inputWeight(d, modalities) * cfg.freshness(round, d.Round) }
-	averaged, weights, rejected, err = aggregate(inputs, weigh, own, cfg.ProxyWeight*float64(ownRows), share)
+	weigh := func(d Delta) float64 {
+		return cfg.inputWeight(d.Rows, len(d.Modalities), modalities) * cfg.freshness(round, d.Round)
+	}
+	ownWeight := cfg.ProxyWeight * cfg.inputWeight(ownRows, modalities, modalities)
+	averaged, weights, rejected, err = aggregate(inputs, weigh, own, ownWeight, share)
 	if err != nil {
 		return nil, nil, rejected, err
 	}
 	for i, x := range averaged {
+		averaged[i].Rule = cfg.MeanRule()
 		if averaged[i].Component, averaged[i].Blob, err = encodeAggregate(cfg.AggregateCodec, x.Component); err != nil {
 			return nil, nil, rejected, err
 		}
@@ -76,7 +92,11 @@ func aggregate(inputs []Input, weigh func(Delta) float64, mine []adapter.Compone
 	for _, c := range mine {
 		k := key{c.Name, c.Signature}
 		structure[k] = c
-		own[k] = append(own[k], part{cloudInput, max(ownWeight, 1), c})
+		weight := ownWeight
+		if weight <= 0 {
+			weight = 1 // where it is alone
+		}
+		own[k] = append(own[k], part{cloudInput, weight, c})
 	}
 	weights = make([]float64, len(inputs))
 	var total float64
@@ -141,7 +161,7 @@ func average(parts []part) (Averaged, error) {
 	for _, p := range parts {
 		total += p.weight
 	}
-	a := Averaged{Rule: RuleModalityRows}
+	var a Averaged
 	var components []adapter.Component
 	for _, p := range parts {
 		components = append(components, p.component)

@@ -21,7 +21,15 @@ func delta(rows int, modalities []string, cs ...adapter.Component) Input {
 
 // byRows is inputWeight among a number of modalities.
 func byRows(modalities int) func(Delta) float64 {
-	return func(d Delta) float64 { return inputWeight(d, modalities) }
+	return func(d Delta) float64 { return Config{}.inputWeight(d.Rows, len(d.Modalities), modalities) }
+}
+
+func TestRulesWeighInputs(t *testing.T) {
+	for rule, want := range map[string]float64{"": 10, RuleModalityRows: 10, RuleModalities: 1.0 / 3, RuleUniform: 1} {
+		if got := (Config{Rule: rule}).inputWeight(30, 1, 3); got != want {
+			t.Errorf("%q: %v, want %v", rule, got, want)
+		}
+	}
 }
 
 var everything = []string{"lora", "encoder", "connector"}
@@ -61,9 +69,6 @@ func TestAggregateByHand(t *testing.T) {
 		got := find(t, out, name)
 		if got.Component.Tensors[0].Data[0] != want.value || !slices.Equal(got.Inputs, want.inputs) || !slices.Equal(got.Weights, want.weights) {
 			t.Errorf("%s: %v of inputs %v with weights %v, want %+v", name, got.Component.Tensors[0].Data, got.Inputs, got.Weights, want)
-		}
-		if got.Rule != RuleModalityRows {
-			t.Errorf("%s: rule %q", name, got.Rule)
 		}
 	}
 	var names []string

@@ -7,22 +7,20 @@ import (
 
 // together is ML-ECS: a Cloud and its Edges, by the very steps that the daemon takes over a network.
 type together struct {
-	cloud *Cloud
-	edges []*Edge
-	adapt int // steps of Finish
+	cloud  *Cloud
+	edges  []*Edge
+	finish func(ctx context.Context, e *Edge, last uint64, p Progress) error
 }
 
-// togetherMethods are ML-ECS as the daemon runs it.
-func togetherMethods() []starter {
-	return []starter{{"mlecs", func(w World) (Federation, error) { return newTogether(w) }}}
-}
+// adapt is the Finish of an edge as the daemon knows it.
+func adapt(ctx context.Context, e *Edge, last uint64, p Progress) error { return e.Adapt(ctx, last, p) }
 
 func newTogether(w World) (*together, error) {
 	cloud, err := NewCloud(w.Config, w.Large, w.Small, w.Modalities, w.Public, w.Share, w.Stream)
 	if err != nil {
 		return nil, err
 	}
-	t := &together{cloud: cloud}
+	t := &together{cloud: cloud, finish: adapt}
 	public := w.publicFor()
 	for _, n := range w.Nodes {
 		e, err := NewEdge(w.Config.Of(n.Family), w.Small[n.Family], n.Modalities, n.Private, public, w.Share, n.Stream)
@@ -34,15 +32,21 @@ func newTogether(w World) (*together, error) {
 	return t, nil
 }
 
-// Round lets the edges learn, the cloud aggregate their deltas in the order of edges, and the edges absorb the result.
+// Round runs one round and counts what it took.
 func (t *together) Round(ctx context.Context, round uint64, p Progress) (Traffic, error) {
 	wire := newTally(len(t.edges))
+	_, err := t.round(ctx, round, wire, p)
+	return wire.mean(), err
+}
+
+// round lets the edges learn, the cloud aggregate their deltas in the order of edges, and the edges absorb the result.
+func (t *together) round(ctx context.Context, round uint64, wire *tally, p Progress) (*Aggregate, error) {
 	var inputs []Input
 	if round > 0 {
 		for i, e := range t.edges {
 			d, err := e.Round(ctx, round, p)
 			if err != nil {
-				return Traffic{}, fmt.Errorf("edge %d: %w", i, err)
+				return nil, fmt.Errorf("edge %d: %w", i, err)
 			}
 			wire.params += paramsOf(d.Components)
 			for k, c := range d.Components {
@@ -53,24 +57,24 @@ func (t *together) Round(ctx context.Context, round uint64, p Progress) (Traffic
 	}
 	a, err := t.cloud.Round(ctx, round, inputs, p)
 	if err != nil {
-		return Traffic{}, fmt.Errorf("cloud: %w", err)
+		return nil, fmt.Errorf("cloud: %w", err)
 	}
 	for i, e := range t.edges {
 		if err := e.Absorb(a); err != nil {
-			return Traffic{}, fmt.Errorf("edge %d: %w", i, err)
+			return nil, fmt.Errorf("edge %d: %w", i, err)
 		}
 		for _, c := range e.fitting(a) {
 			wire.down[c.Component.Name] += int64(len(c.Blob.Bytes))
 		}
 		wire.down["supervision"] += int64(len(a.SupervisionBlob))
 	}
-	return wire.mean(), nil
+	return a, nil
 }
 
-// Finish adapts every edge to the last aggregate.
+// Finish adapts every edge, which has absorbed the last aggregate.
 func (t *together) Finish(ctx context.Context, last uint64, p Progress) error {
 	for i, e := range t.edges {
-		if err := e.Adapt(ctx, last, p); err != nil {
+		if err := t.finish(ctx, e, last, p); err != nil {
 			return fmt.Errorf("edge %d: %w", i, err)
 		}
 	}

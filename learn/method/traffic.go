@@ -68,3 +68,12 @@ func (c *counter) Write(b []byte) (int, error) {
 	*c += counter(len(b))
 	return len(b), nil
 }
+
+// supervisionSize is the size of s as a blob that loses nothing.
+func supervisionSize(s *Supervision) (int64, error) {
+	blob, err := EncodeSupervision(adapter.CodecSafetensors, s)
+	if err != nil {
+		return 0, fmt.Errorf("counting bytes: %w", err)
+	}
+	return int64(len(blob)), nil
+}

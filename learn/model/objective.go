@@ -3,6 +3,7 @@ package model
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/mlecs/mlecs/learn/adapter"
 )
@@ -11,13 +12,14 @@ import (
 const (
 	ContrastSimilarity = "similarity" // op.Similarity of the fused vector and of every modality's projection with the anchor
 	ContrastGram       = "gram"       // op.Gram of the anchor and every modality's share of the fused vector
+	ContrastCosine     = "cosine"     // op.Gram of cosines of the fused vector with the anchor, InfoNCE
 )
 
 // Objective weighs the parts of the loss of one step. A part with weight 0 is not computed.
 type Objective struct {
 	LM, Soft, Contrast float64
 	Kind               string  // of the contrastive loss
-	Tau                float64 // temperature of ContrastGram; 0 means 0.07
+	Tau                float64 // temperature of ContrastGram and ContrastCosine; 0 means 0.07
 	LR, Decay          float64 // AdamW
 	Clip               float64 // global gradient norm; 0: not clipped
 	// Penalty, if not nil, adds to the gradients what a loss on the weights themselves would, before they are clipped. It must not
@@ -37,8 +39,8 @@ func (o Objective) validate() error {
 			return fmt.Errorf("objective: %s is %v, want 0 or more", f.name, f.value)
 		}
 	}
-	if o.Contrast > 0 && o.Kind != ContrastSimilarity && o.Kind != ContrastGram {
-		return fmt.Errorf("objective: unknown contrastive loss %q, want %s or %s", o.Kind, ContrastSimilarity, ContrastGram)
+	if kinds := []string{ContrastSimilarity, ContrastGram, ContrastCosine}; o.Contrast > 0 && !slices.Contains(kinds, o.Kind) {
+		return fmt.Errorf("objective: unknown contrastive loss %q, want one of %q", o.Kind, kinds)
 	}
 	return nil
 }

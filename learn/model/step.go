@@ -72,8 +72,8 @@ func (m *Model) gradients(b Batch, o Objective, seed uint64) (Loss, *stepGraph, 
 	}
 	if o.Contrast > 0 && b.Anchor != nil {
 		key.contrast, key.anchor = o.Kind, len(b.Anchor[0])
-		if o.Kind == ContrastGram && key.anchor != m.spec.Fused {
-			return Loss{}, nil, fmt.Errorf("%w: the Gram volume needs anchors of %d values, they have %d", ErrBatch, m.spec.Fused, key.anchor)
+		if o.Kind != ContrastSimilarity && key.anchor != m.spec.Fused {
+			return Loss{}, nil, fmt.Errorf("%w: a Gram volume or cosine needs anchors of %d values, they have %d", ErrBatch, m.spec.Fused, key.anchor)
 		}
 	}
 	if !key.lm && !key.soft && key.contrast == "" {
@@ -209,9 +209,14 @@ func (g *stepGraph) addDecoder(m *Model) *gorgonia.Node {
 func (g *stepGraph) addContrast(s Spec) {
 	var anchor *gorgonia.Node
 	anchor, g.anchor = g.b.input("anchor", g.key.rows, g.key.anchor)
-	if g.key.contrast == ContrastGram {
+	switch g.key.contrast {
+	case ContrastGram:
 		g.gram = &op.Gram{}
 		g.contrastNode = g.b.apply(g.gram, append([]*gorgonia.Node{anchor}, g.fusion.contributions()...)...)
+		return
+	case ContrastCosine:
+		g.gram = &op.Gram{Cosine: true}
+		g.contrastNode = g.b.apply(g.gram, anchor, g.fusion.representation())
 		return
 	}
 	g.similar = &op.Similarity{Rows: make([][]int32, 1+len(s.Modalities))}

@@ -127,6 +127,19 @@ func TestSimilarityOfEqualVectors(t *testing.T) {
 	}
 }
 
+// Of one vector a volume cannot tell it from its opposite; a cosine can.
+func TestGramOfCosinesSeesSigns(t *testing.T) {
+	anchor := []float32{1, 0, 0, 1}
+	loss := func(cosine bool, sign float32) float32 {
+		f := &op.Gram{Tau: 1, Cosine: cosine, Rows: 2}
+		return run(t, f, leaf{shape: tensor.Shape{2, 2}, data: anchor}, leaf{shape: tensor.Shape{2, 2}, data: []float32{sign, 0, 0, sign}})[0]
+	}
+	// Both rows, both ways: -log(e^s / (e^s + e^0)).
+	near(t, "alike", loss(true, 1), math.Log(1+math.Exp(-1)))
+	near(t, "opposite", loss(true, -1), math.Log(1+math.Exp(1)))
+	near(t, "a volume's", loss(false, 1), float64(loss(false, -1)))
+}
+
 func TestGramLabelsLeaveOutEqualRows(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 1))
 	anchor, v := random(r, 1, 3, 4), random(r, 1, 3, 4)
@@ -244,6 +257,7 @@ func TestShapesThatDoNotFit(t *testing.T) {
 		{"too few positions", &op.Embed{Rows: 1, Slots: 5}, []tensor.Shape{s(9, 4), s(4, 4)}},
 		{"soft prompts of another size", &op.Embed{Rows: 1, Slots: 1, Prompt: 2}, []tensor.Shape{s(9, 4), s(4, 4), s(1, 7)}},
 		{"head of another width", &op.CrossEntropy{}, []tensor.Shape{s(9, 4), s(7, 5)}},
+		{"Gram of cosines with two vectors", &op.Gram{Cosine: true}, []tensor.Shape{s(3, 4), s(3, 4), s(3, 4)}},
 		{"Gram of another width", &op.Gram{}, []tensor.Shape{s(3, 4), s(3, 5)}},
 		{"anchor alone", &op.Similarity{}, []tensor.Shape{s(3, 4)}},
 		{"anchor of other rows", &op.Similarity{}, []tensor.Shape{s(3, 4), s(2, 4)}},

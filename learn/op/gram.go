@@ -1,6 +1,7 @@
 package op
 
 import (
+	"fmt"
 	"math"
 
 	"gorgonia.org/tensor"
@@ -15,7 +16,10 @@ import (
 // nearly dependent vectors drown in float32.
 // Inputs: anchor [n, d], then vectors [n, d] each. Output: [1].
 type Gram struct {
-	Tau    float64
+	Tau float64
+	// Cosine puts the cosine of the anchor and a single vector in the place of -V: the loss is InfoNCE (arXiv 1807.03748), both ways. Unlike
+	// a volume it tells a vector from its opposite.
+	Cosine bool
 	Smooth float64 // label smoothing: share of the target spread evenly over all candidates
 	// Rows is how many leading rows count.
 	Rows int
@@ -45,6 +49,9 @@ func (f *Gram) Shape(in []tensor.Shape) (tensor.Shape, error) {
 		return nil, err
 	}
 	f.dim = dims[0]
+	if f.Cosine && len(in) != 2 {
+		return nil, fmt.Errorf("a cosine is of the anchor and one vector, there are %d", len(in)-1)
+	}
 	for i := range in {
 		if err := want(in[i:i+1], []string{"vector"}, in[0]); err != nil {
 			return nil, err
@@ -73,7 +80,7 @@ func (f *Gram) Forward(out []float32, in [][]float32) {
 			}
 		}
 	}
-	f.gram = gramLoss{tau: f.Tau, smooth: f.Smooth, rows: f.Rows, dim: f.dim, labels: f.Labels, units: f.units, volume: f.gram.volume}
+	f.gram = gramLoss{tau: f.Tau, cosine: f.Cosine, smooth: f.Smooth, rows: f.Rows, dim: f.dim, labels: f.Labels, units: f.units, volume: f.gram.volume}
 	f.loss = f.gram.forward()
 	out[0] = float32(f.loss)
 }

@@ -5,6 +5,7 @@ import "math"
 // gramLoss is the loss on unit vectors: units[0] are the anchors, the others the vectors of each row, [rows, dim].
 type gramLoss struct {
 	tau, smooth float64
+	cosine      bool // volumes are the negative cosines of anchors and vectors
 	rows, dim   int
 	labels      []int
 	units       [][]float64
@@ -28,6 +29,10 @@ func (l *gramLoss) forward() float64 {
 	for j := range n {
 		m.fillSet(l, j)
 		for i := range n {
+			if l.cosine {
+				l.volume[i*n+j] = -dot64(l.unit(0, i), l.unit(1, j))
+				continue
+			}
 			m.fillAnchor(l, i, j)
 			l.volume[i*n+j] = math.Sqrt(max(m.factor(), 0))
 		}
@@ -88,6 +93,11 @@ func (l *gramLoss) backward(grads [][]float64) {
 	for j := range n {
 		m.fillSet(l, j)
 		for i := range n {
+			if l.cosine {
+				axpy64(grads[0][i*l.dim:][:l.dim], -l.dvolume[i*n+j], l.unit(1, j))
+				axpy64(grads[1][j*l.dim:][:l.dim], -l.dvolume[i*n+j], l.unit(0, i))
+				continue
+			}
 			weight := l.dvolume[i*n+j] * l.volume[i*n+j]
 			if weight == 0 {
 				continue
