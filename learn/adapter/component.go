@@ -18,7 +18,7 @@ type Tensor struct {
 	Data  []float32
 }
 
-// Component is one named part of a delta: "lora", "encoder/<modality>", "connector/<modality+modality>".
+// Component is one named part of a delta: "lora", "encoder/<modality>", "connector/<modality>", "connector".
 type Component struct {
 	Name      string
 	Signature string // of names and shapes: only equal signatures are averaged

@@ -70,7 +70,9 @@ func Execute(ctx context.Context, opt Options) (*Results, error) {
 		Runs:     x.sorted(),
 	}
 	for _, m := range opt.Methods {
-		res.Settings.Config[m] = opt.Configure(opt.Tuned.config(m), 0)
+		if res.Settings.Config[m], err = opt.Tuned.config(m, opt.Setting, 0); err != nil {
+			return nil, err
+		}
 	}
 	res.Summary = summarise(opt.Methods, res.Runs)
 	return res, res.write(opt.Out)
@@ -179,9 +181,13 @@ func (x *execution) one(ctx context.Context, name string, seed uint64) (*Run, er
 	if shared.err != nil {
 		return nil, shared.err
 	}
+	cfg, err := x.Tuned.config(name, x.Setting, seed)
+	if err != nil {
+		return nil, err
+	}
 	started := time.Now()
 	curve := slices.Index(x.Seeds, seed) < x.Curves
-	r, err := shared.w.run(ctx, name, x.Tuned.config(name), x.Setting, curve, func(round, rounds int) {
+	r, err := shared.w.run(ctx, name, cfg, x.Setting, curve, func(round, rounds int) {
 		if x.Progress != nil {
 			x.mu.Lock()
 			defer x.mu.Unlock()
@@ -222,6 +228,10 @@ func (x *execution) sorted() []Run {
 
 // file names the run by everything it depends on but the data's content.
 func (x *execution) file(name string, seed uint64) (string, error) {
+	cfg, err := x.Tuned.config(name, x.Setting, seed)
+	if err != nil {
+		return "", err
+	}
 	raw, err := json.Marshal(struct {
 		Setting
 		Config method.Config
@@ -229,7 +239,7 @@ func (x *execution) file(name string, seed uint64) (string, error) {
 		Curve  bool
 		Data   string
 		Rows   int
-	}{x.Setting, x.Configure(x.Tuned.config(name), seed), x.scored(), slices.Index(x.Seeds, seed) < x.Curves, x.set.Name, len(x.set.Rows)})
+	}{x.Setting, cfg, x.scored(), slices.Index(x.Seeds, seed) < x.Curves, x.set.Name, len(x.set.Rows)})
 	if err != nil {
 		return "", fmt.Errorf("name a run: %w", err)
 	}

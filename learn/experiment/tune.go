@@ -1,82 +1,91 @@
 package experiment
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/mlecs/mlecs/learn/method"
 )
 
-// Tuned is what a search found: per method the hyper-parameters that differ from the defaults. As a file it is tuned.json.
-type Tuned map[string]map[string]float64
+// Tuned is what a search found: per method the fields of method.Config that differ from the defaults, as JSON. As a file it is tuned.json.
+type Tuned map[string]json.RawMessage
 
-// knobs are what a search may turn, by name.
-var knobs = map[string]func(*method.Config, float64){
-	"lr":           func(c *method.Config, v float64) { c.LR = v },
-	"lambda":       func(c *method.Config, v float64) { c.Lambda = v },
-	"kd":           func(c *method.Config, v float64) { c.KD = v },
-	"soft_weight":  func(c *method.Config, v float64) { c.SoftWeight = v },
-	"mu":           func(c *method.Config, v float64) { c.Mu = v },
-	"decay":        func(c *method.Config, v float64) { c.Decay = v },
-	"dropout":      func(c *method.Config, v float64) { c.Spec.Dropout = v },
-	"proxy_weight": func(c *method.Config, v float64) { c.ProxyWeight = v },
+// knob is a field that a search may turn, with the values it takes.
+type knob struct {
+	field  string // of method.Config, as in JSON; a part of the structure as "spec.dropout"
+	values []float64
 }
 
 // space is what a method may choose from. Every method has the optimiser's settings; those with a term of their own have its weight.
-func space(name string) map[string][]float64 {
-	s := map[string][]float64{"lr": {1e-3, 2e-3, 3e-3, 5e-3}, "decay": {0.01, 0.1}, "dropout": {0.1, 0.3}}
+func space(name string) []knob {
+	s := []knob{{"lr", []float64{1e-3, 2e-3, 3e-3, 5e-3}}, {"decay", []float64{0.01, 0.1}}, {"spec.dropout", []float64{0.1, 0.3}}}
 	switch name {
 	case "fedprox":
-		s["mu"] = []float64{0.001, 0.01, 0.1}
+		s = append(s, knob{"mu", []float64{0.001, 0.01, 0.1}})
 	case "creamfl", "mlecs-paper":
-		s["lambda"] = []float64{0.1, 0.5, 2}
-		s["kd"] = []float64{0.5, 1, 2}
+		s = append(s, knob{"lambda", []float64{0.1, 0.5, 2}}, knob{"kd", []float64{0.5, 1, 2}})
 	case "fedmd":
-		s["kd"] = []float64{0.5, 1, 2}
+		s = append(s, knob{"kd", []float64{0.5, 1, 2}})
 	case ours:
-		s["lambda"] = []float64{0, 0.5, 2}
-		s["kd"] = []float64{0.5, 1, 2}
-		s["soft_weight"] = []float64{1, 2}
+		s = append(s, knob{"lambda", []float64{0, 0.5, 2}}, knob{"kd", []float64{0.5, 1, 2}}, knob{"soft_weight", []float64{1, 2}})
 	}
 	return s
 }
 
-// config is the configuration of a method: its own tuned values, or for a variant of mlecs those of mlecs, over the defaults.
-func (t Tuned) config(name string) method.Config {
-	cfg := method.Default()
+// config is the configuration of a method under a setting: tuned values, or for a variant of mlecs those of mlecs, over the defaults.
+func (t Tuned) config(name string, s Setting, seed uint64) (method.Config, error) {
+	cfg := s.Configure(method.Default(), seed)
 	values, ok := t[name]
-	if !ok && name != ours+"-paper" && len(name) > len(ours) && name[:len(ours)+1] == ours+"-" {
+	if !ok && name != ours+"-paper" && strings.HasPrefix(name, ours+"-") {
 		values = t[ours]
 	}
-	for knob, v := range values {
-		knobs[knob](&cfg, v)
+	if len(values) == 0 {
+		return cfg, nil
 	}
-	return cfg
+	d := json.NewDecoder(bytes.NewReader(values))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&cfg); err != nil {
+		return cfg, fmt.Errorf("tuned hyper-parameters of %s: %w", name, err)
+	}
+	return cfg, nil
 }
+
+// maxTuned bounds tuned.json.
+const maxTuned = 1 << 20
 
 // ReadTuned reads a tuned.json.
 func ReadTuned(file string) (Tuned, error) {
-	raw, err := os.ReadFile(file)
+	f, err := os.Open(file)
 	if err != nil {
 		return nil, fmt.Errorf("read tuned hyper-parameters: %w", err)
+	}
+	defer f.Close()
+	raw, err := io.ReadAll(io.LimitReader(f, maxTuned))
+	if err != nil {
+		return nil, fmt.Errorf("read tuned hyper-parameters %s: %w", file, err)
 	}
 	var t Tuned
 	if err := json.Unmarshal(raw, &t); err != nil {
 		return nil, fmt.Errorf("read tuned hyper-parameters %s: %w", file, err)
 	}
-	for m, values := range t {
+	for m := range t {
 		if !slices.Contains(method.Methods(), m) {
-			return nil, fmt.Errorf("%s: %q is no method", file, m)
+			return nil, fmt.Errorf("%s: %q is no method; there are %s", file, m, strings.Join(method.Methods(), ", "))
 		}
-		for knob := range values {
-			if knobs[knob] == nil {
-				return nil, fmt.Errorf("%s: method %s: %q is no hyper-parameter that a search sets", file, m, knob)
-			}
+		cfg, err := t.config(m, Default(), 1)
+		if err == nil {
+			err = cfg.Validate()
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", file, err)
 		}
 	}
 	return t, nil
@@ -84,42 +93,49 @@ func ReadTuned(file string) (Tuned, error) {
 
 // trials draws n different points of a method's space, the defaults first; the same budget for every method. Where a space has fewer, it
 // is searched whole.
-func trials(name string, n int) []map[string]float64 {
+func trials(name string, n int) []json.RawMessage {
 	s := space(name)
-	var names []string
 	size := 1
-	for k, values := range s {
-		names = append(names, k)
-		size *= len(values)
+	for _, k := range s {
+		size *= len(k.values)
 	}
-	slices.Sort(names)
-	out := []map[string]float64{{}}
+	out := []json.RawMessage{json.RawMessage("{}")}
 	for _, i := range rand.New(rand.NewPCG(bootstrapSeed, 1)).Perm(size) {
 		if len(out) == n {
 			break
 		}
-		point := map[string]float64{}
-		for _, k := range names {
-			point[k] = s[k][i%len(s[k])]
-			i /= len(s[k])
+		point, spec := map[string]any{}, map[string]float64{}
+		for _, k := range s {
+			v := k.values[i%len(k.values)]
+			i /= len(k.values)
+			if field, ok := strings.CutPrefix(k.field, "spec."); ok {
+				spec[field] = v
+				point["spec"] = spec
+			} else {
+				point[k.field] = v
+			}
 		}
-		out = append(out, point)
+		raw, err := json.Marshal(point)
+		if err != nil {
+			panic(err) // numbers under names
+		}
+		out = append(out, raw)
 	}
 	return out
 }
 
 // Search is one method's outcome of a search.
 type Search struct {
-	Method string             `json:"method"`
-	Trials []Trial            `json:"trials"`
-	Best   map[string]float64 `json:"best"`
+	Method string          `json:"method"`
+	Trials []Trial         `json:"trials"`
+	Best   json.RawMessage `json:"best"`
 }
 
 // Trial is the validation score of one point, mean over seeds of the mean of edges and server.
 type Trial struct {
-	Values map[string]float64 `json:"values"`
-	Edges  float64            `json:"edges_rouge_lsum"`
-	Server float64            `json:"server_rouge_lsum"`
+	Values json.RawMessage `json:"values"`
+	Edges  float64         `json:"edges_rouge_lsum"`
+	Server float64         `json:"server_rouge_lsum"`
 }
 
 // Tune searches every method's hyper-parameters, budget points each, on validation rows, and writes tuned.json and search.json into Out.

@@ -94,7 +94,7 @@ func newWorld(ctx context.Context, set *data.Set, s Setting, cfg method.Config, 
 // run lets one method learn in w, and scores it.
 func (w *world) run(ctx context.Context, name string, cfg method.Config, s Setting, curve bool, progress func(round, rounds int)) (*Run, error) {
 	given := w.World
-	given.Config = s.Configure(cfg, w.Config.Seed)
+	given.Config = cfg
 	f, err := method.Start(name, given)
 	if err != nil {
 		return nil, err

@@ -40,7 +40,7 @@ func TestRoundZeroTeaches(t *testing.T) {
 			t.Errorf("%s is not what the small model learned", x.Component.Name)
 		}
 	}
-	if want := []string{"connector/a+b", "encoder/a", "encoder/b", "lora"}; !slices.Equal(names, want) {
+	if want := []string{"connector", "connector/a", "connector/b", "encoder/a", "encoder/b", "lora"}; !slices.Equal(names, want) {
 		t.Errorf("components %v, want %v", names, want)
 	}
 	s := a.Supervision

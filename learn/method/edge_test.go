@@ -161,7 +161,7 @@ func TestAnEdgeWithoutSupervisionIsItsTwin(t *testing.T) {
 	if !reflect.DeepEqual(e.Components(), twin.Components()) {
 		t.Error("other components")
 	}
-	if d.Public != 0 || d.Rows != 12 || !reflect.DeepEqual(d.Modalities, []string{"a", "b"}) || len(d.Components) != 4 {
+	if d.Public != 0 || d.Rows != 12 || !reflect.DeepEqual(d.Modalities, []string{"a", "b"}) || len(d.Components) != 6 {
 		t.Errorf("delta of %d rows, %d public, %v, %d components", d.Rows, d.Public, d.Modalities, len(d.Components))
 	}
 }

@@ -89,7 +89,7 @@ func TestMeansAreWithinAFamily(t *testing.T) {
 				slices.SortFunc(inputs, slices.Compare)
 			}
 			want := map[string][][]int{
-				"lora": {{0, 2}, {1, 3}}, "connector/a+b": {{0}, {1}}, "connector/a": {{2}, {3}},
+				"lora": {{0, 2}, {1, 3}}, "connector": {{0, 2}, {1, 3}}, "connector/a": {{0, 2}, {1, 3}}, "connector/b": {{0}, {1}},
 				"encoder/a": c.encoders, "encoder/b": {{0, 1}},
 			}
 			if len(c.encoders) > 1 {
@@ -111,7 +111,7 @@ func TestProxiesTakeOverTheirFamilysMean(t *testing.T) {
 	}
 	for family := range 2 {
 		own := f.cloud.ProxyOf(family)
-		for _, name := range []string{"lora", "encoder/a", "encoder/b", "connector/a+b"} {
+		for _, name := range []string{"lora", "encoder/a", "encoder/b", "connector/a", "connector/b", "connector"} {
 			if !slices.ContainsFunc(a.Components, func(x method.Averaged) bool { return reflect.DeepEqual(x.Component, own[name]) }) {
 				t.Errorf("the proxy of family %d has another %s than the aggregate", family, name)
 			}

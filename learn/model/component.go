@@ -36,9 +36,9 @@ func (m *Model) component(p partition) adapter.Component {
 	return adapter.Component{Name: p.name, Signature: p.signature, Tensors: m.tensors(p.from, p.to)}
 }
 
-// Components are deep copies of the trainable parts: "lora", "encoder/<modality>" (with its projection) and
-// "connector/<m1+m2>", the modalities in name order. Tensors are in name order. The signature covers the base's weights and
-// LoRA's alpha where they matter.
+// Components are deep copies of the trainable parts: "lora", per modality "encoder/<modality>" (with its projection) and
+// "connector/<modality>" (its way into the fused representation), and "connector" (from there to the soft prompts). Tensors are in name
+// order. The signature covers the base's weights and LoRA's alpha where they matter.
 func (m *Model) Components() []adapter.Component {
 	all := make([]adapter.Component, len(m.parts))
 	for i, p := range m.parts {

@@ -8,22 +8,26 @@ import (
 
 // Tensor names of the connector.
 const (
-	connectorNorm   = "connector.norm"
-	connectorFuse   = "connector.fuse"
+	connectorNorm   = "connector.norm."
+	connectorFuse   = "connector.fuse."
 	connectorPrompt = "connector.prompt"
 )
 
 // connectorEps is the epsilon of the connector's layer norm.
 const connectorEps = 1e-5
 
-func connectorParameters(s Spec, dim int, seed uint64) []*parameter {
-	width := len(s.Modalities) * s.Projection
-	all := []*parameter{
-		newParameter(seed, connectorNorm+".weight", ones, width, width),
-		newParameter(seed, connectorNorm+".bias", zeros, width, width),
-	}
-	all = append(all, affineParameters(seed, connectorFuse, width, s.Fused)...)
-	return append(all, affineParameters(seed, connectorPrompt, s.Fused, s.Prompt*dim)...)
+// fuseParameters are the tensors of a modality's way into the fused representation. They are the modality's own, so that nodes that have
+// it can share them whatever else they have.
+func fuseParameters(s Spec, m Modality, seed uint64) []*parameter {
+	return append([]*parameter{
+		newParameter(seed, connectorNorm+m.Name+".weight", ones, s.Projection, s.Projection),
+		newParameter(seed, connectorNorm+m.Name+".bias", zeros, s.Projection, s.Projection),
+	}, affineParameters(seed, connectorFuse+m.Name, s.Projection, s.Fused)...)
+}
+
+// promptParameters are the tensors between the fused representation and the soft prompts: every node on the base has them.
+func promptParameters(s Spec, dim int, seed uint64) []*parameter {
+	return affineParameters(seed, connectorPrompt, s.Fused, s.Prompt*dim)
 }
 
 // fusion is the part of a graph from the inputs to the soft prompts. Nodes are added when first asked for, so that a graph
@@ -33,8 +37,9 @@ type fusion struct {
 	spec   Spec
 	inputs [][]float32 // per modality [rows, size], rewritten between runs
 
-	projections   []*gorgonia.Node // [rows, Projection] each
-	normal, fused *gorgonia.Node
+	projections []*gorgonia.Node // [rows, Projection] each
+	parts       []*gorgonia.Node // [rows, Fused] each
+	fused       *gorgonia.Node
 }
 
 func (b *builder) fusion(s Spec, rows int) *fusion {
@@ -43,14 +48,25 @@ func (b *builder) fusion(s Spec, rows int) *fusion {
 		projection, data := b.encode(s, m, rows)
 		f.inputs, f.projections = append(f.inputs, data), append(f.projections, projection)
 	}
-	f.normal = b.layerNorm(connectorNorm, connectorEps, b.apply(&op.Concat{}, f.projections...))
 	return f
 }
 
-// representation is the fused representation, [rows, Fused].
+// contributions are what each modality says of the row, [rows, Fused] each.
+func (f *fusion) contributions() []*gorgonia.Node {
+	if f.parts == nil {
+		for i, m := range f.spec.Modalities {
+			normal := f.b.layerNorm(connectorNorm+m.Name, connectorEps, f.projections[i])
+			f.parts = append(f.parts, f.b.affine(connectorFuse+m.Name, normal))
+		}
+	}
+	return f.parts
+}
+
+// representation is the fused representation, [rows, Fused]: the mean of the contributions, so that it means the same to what follows
+// whichever modalities a node has.
 func (f *fusion) representation() *gorgonia.Node {
 	if f.fused == nil {
-		f.fused = f.b.affine(connectorFuse, f.normal)
+		f.fused = f.b.apply(&op.Average{}, f.contributions()...)
 	}
 	return f.fused
 }
@@ -62,17 +78,4 @@ func (f *fusion) prompts() *gorgonia.Node {
 		h = f.b.apply(&op.Dropout{Noise: noise}, h)
 	}
 	return f.b.affine(connectorPrompt, h)
-}
-
-// contributions are what each modality adds to the fused representation, [rows, Fused] each; of a single modality, all of it.
-func (f *fusion) contributions() []*gorgonia.Node {
-	if len(f.spec.Modalities) == 1 {
-		return []*gorgonia.Node{f.representation()}
-	}
-	all := make([]*gorgonia.Node, len(f.spec.Modalities))
-	for i := range all {
-		share := &op.Share{From: i * f.spec.Projection, Width: f.spec.Projection}
-		all[i] = f.b.apply(share, f.normal, f.b.tensor(connectorFuse+".weight"))
-	}
-	return all
 }

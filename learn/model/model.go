@@ -44,8 +44,9 @@ func New(base *Base, spec Spec, seed uint64) (*Model, error) {
 	m.add("lora", spec.lora().parameters(base.Config, seed), "base="+digest, fmt.Sprintf("alpha=%g", spec.Alpha))
 	for _, modality := range spec.Modalities {
 		m.add("encoder/"+modality.Name, encoderParameters(spec, modality, seed), "kind="+modality.Kind)
+		m.add("connector/"+modality.Name, fuseParameters(spec, modality, seed))
 	}
-	m.add("connector/"+spec.names(), connectorParameters(spec, base.Config.Dim, seed), "base="+digest)
+	m.add("connector", promptParameters(spec, base.Config.Dim, seed), "base="+digest)
 	return m, nil
 }
 

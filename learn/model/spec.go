@@ -169,12 +169,3 @@ func (s Spec) targetsOf(a architecture) []string {
 	}
 	return own
 }
-
-// names joins the modality names with +.
-func (s Spec) names() string {
-	all := make([]string, len(s.Modalities))
-	for i, m := range s.Modalities {
-		all[i] = m.Name
-	}
-	return strings.Join(all, "+")
-}

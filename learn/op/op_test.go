@@ -218,9 +218,8 @@ func TestGradients(t *testing.T) {
 		{"Gram", &op.Gram{Tau: 0.5, Rows: 4}, []leaf{random(r, 2, 5, 6), random(r, 2, 5, 6), random(r, 2, 5, 6)}},
 		{"Gram of cosines", &op.Gram{Tau: 0.5, Cosine: true, Rows: 4}, []leaf{random(r, 2, 5, 6), random(r, 2, 5, 6)}},
 		{"Gram with labels", &op.Gram{Tau: 0.5, Smooth: 0.1, Rows: 4, Labels: []int{1, -1, 1, -1}}, []leaf{frozen(random(r, 2, 5, 6)), random(r, 2, 5, 6)}},
-		{"concat", &op.Concat{}, []leaf{random(r, 1, 3, 2), frozen(random(r, 1, 3, 1)), random(r, 1, 3, 4)}},
 		{"flatten", &op.Flatten{}, []leaf{random(r, 1, 2, 3, 2, 4)}},
-		{"share of a product", &op.Share{From: 1, Width: 2}, []leaf{random(r, 1, 3, 4), random(r, 1, 4, 5)}},
+		{"average", &op.Average{}, []leaf{random(r, 1, 3, 4), random(r, 1, 3, 4), random(r, 1, 3, 4)}},
 		{"dropout", &op.Dropout{Noise: noise}, []leaf{random(r, 1, 5, 7)}},
 	}
 	for _, f := range []struct {

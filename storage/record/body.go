@@ -104,7 +104,7 @@ type Delta struct {
 
 // Component is one named part of a delta or an aggregate.
 type Component struct {
-	Name      string `cbor:"name"`      // "lora", "encoder/<modality>", "connector/<modality+modality>"
+	Name      string `cbor:"name"`      // "lora", "encoder/<modality>", "connector/<modality>", "connector"
 	Signature string `cbor:"signature"` // shape signature: only equal signatures are averaged
 	Codec     string `cbor:"codec"`     // "safetensors"
 	Params    int64  `cbor:"params"`
