@@ -15,22 +15,24 @@ const (
 	CodecInt8        = "int8"        // steps of 1/127 of the largest value of a group
 	CodecInt4        = "int4"        // steps of 1/7 of the largest value of a group
 	CodecTopK        = "topk"        // the largest values of the component as bf16, zero for all others
+	CodecTernary     = "ternary"     // signs of the largest values, with one size for each tensor; zero for all others
 )
 
-// defaultFraction is what "topk" keeps if nothing is said.
-const defaultFraction = 0.1
+// defaultFractions are what topk and ternary keep if nothing is said.
+var defaultFractions = map[string]float64{CodecTopK: 0.1, CodecTernary: 0.02}
 
 // Codec turns components into blobs. Equal components give equal bytes on every machine. All but safetensors lose precision: send the
 // difference to what the receiver has (Minus, Plus), whose values are smaller than the component's own, and keep what is lost for the
-// next round (Feedback). topk is of use for differences only.
+// next round (Feedback). topk and ternary are of use for differences only.
 //
 // The zero Codec is safetensors.
 type Codec struct {
 	name     string
-	fraction float64 // of topk
+	fraction float64 // of topk and ternary
 }
 
-// ParseCodec reads a setting: safetensors, bf16, int8, int4, topk (a tenth of the values) or topk:FRACTION.
+// ParseCodec reads a setting: safetensors, bf16, int8, int4, topk or topk:FRACTION (of the values that are kept; 0.1), ternary or
+// ternary:FRACTION (0.02).
 func ParseCodec(setting string) (Codec, error) {
 	name, fraction, given := strings.Cut(setting, ":")
 	switch name {
@@ -38,8 +40,8 @@ func ParseCodec(setting string) (Codec, error) {
 		if !given {
 			return Codec{name: name}, nil
 		}
-	case CodecTopK:
-		c := Codec{name: name, fraction: defaultFraction}
+	case CodecTopK, CodecTernary:
+		c := Codec{name: name, fraction: defaultFractions[name]}
 		if given {
 			f, err := strconv.ParseFloat(fraction, 64)
 			if err != nil || !(f > 0 && f <= 1) {
@@ -49,7 +51,7 @@ func ParseCodec(setting string) (Codec, error) {
 		}
 		return c, nil
 	}
-	return Codec{}, fmt.Errorf("codec %q is not known: use safetensors, bf16, int8, int4, topk or topk:FRACTION", setting)
+	return Codec{}, fmt.Errorf("codec %q is not known: use safetensors, bf16, int8, int4, topk[:FRACTION] or ternary[:FRACTION]", setting)
 }
 
 // Name is what a record says of a blob, and Decode wants to know.
@@ -62,7 +64,7 @@ func (c Codec) Name() string {
 
 // String is the setting, as ParseCodec reads it.
 func (c Codec) String() string {
-	if c.name == CodecTopK {
+	if c.fraction > 0 {
 		return c.name + ":" + strconv.FormatFloat(c.fraction, 'g', -1, 64)
 	}
 	return c.Name()
@@ -71,9 +73,11 @@ func (c Codec) String() string {
 // Lossless tells whether decoding gives back every bit.
 func (c Codec) Lossless() bool { return c.Name() == CodecSafetensors }
 
-// OfDifferences tells whether a codec, by its name, is so coarse that what it codes are differences to what the receiver has: int4 and topk.
-// The others code whole values.
-func OfDifferences(codec string) bool { return codec == CodecInt4 || codec == CodecTopK }
+// OfDifferences tells whether a codec, by its name, is so coarse that what it codes are differences to what the receiver has: int4, topk and
+// ternary. The others code whole values.
+func OfDifferences(codec string) bool {
+	return codec == CodecInt4 || codec == CodecTopK || codec == CodecTernary
+}
 
 // Encode makes the blob of a component, which Check must accept.
 func (c Codec) Encode(x Component) ([]byte, error) {
@@ -100,6 +104,8 @@ func (c Codec) Encode(x Component) ([]byte, error) {
 		payload = packSteps(x, c.name)
 	case CodecTopK:
 		payload, h.kept = packTopK(flat(x), c.fraction)
+	case CodecTernary:
+		payload, h.kept = packTernary(x, c.fraction)
 	}
 	blob, err := h.seal(payload)
 	if err != nil {
@@ -161,6 +167,8 @@ func decode(codec string, blob []byte, maxParams int64) (Component, error) {
 		err = unpackSteps(c, payload, codec)
 	case CodecTopK:
 		err = unpackTopK(values, payload, int(h.kept))
+	case CodecTernary:
+		err = unpackTernary(c, payload, h.kept)
 	}
 	if err == nil {
 		err = c.Check()

@@ -26,6 +26,7 @@ var codecSuites = []codecSuite{
 	{"int4", func(_, largest float64) float64 { return (largest/7*(1+0x1p-7) + 0x1p-133) * 0.5 * (1 + 1e-12) }},
 	{"topk:1", func(value, _ float64) float64 { return value*0x1p-8 + 0x1p-134 }},
 	{"topk:0.3", func(value, _ float64) float64 { return value + 0x1p-134 }},
+	{"ternary:0.3", func(float64, float64) float64 { return math.MaxFloat32 }}, // TestTernaryKeepsTheLargest says what is left
 }
 
 func TestCodecs(t *testing.T) {
@@ -171,6 +172,50 @@ func TestTopKKeepsTheLargest(t *testing.T) {
 	}
 }
 
+func TestTernaryKeepsTheLargest(t *testing.T) {
+	two := lora(0.5, -4, 0, 2, 1, -2, 2, 0, 0, 0)
+	two.Tensors = append(two.Tensors, adapter.Tensor{Name: "z", Shape: []int{2, 2}, Data: []float32{-8, 1, 6, 0}})
+	blob, err := parseCodec(t, "ternary:0.4").Encode(two)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := adapter.Decode("ternary", blob, 14)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := []float32{0, -2.5, 0, 2.5, 0, -2.5, 2.5, 0, 0, 0}; !slices.Equal(got.Tensors[0].Data, want) {
+		t.Errorf("got %v, want %v", got.Tensors[0].Data, want)
+	}
+	if want := []float32{-7, 0, 7, 0}; !slices.Equal(got.Tensors[1].Data, want) {
+		t.Errorf("got %v, want %v", got.Tensors[1].Data, want)
+	}
+}
+
+// Over the rounds all that was to be sent arrives, but for what is still to come and the rounding of float32 sums.
+func TestTernaryFeedbackCatchesUp(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		f, codec := &adapter.Feedback{}, parseCodec(t, "ternary:0.1")
+		n := rapid.IntRange(1, 80).Draw(t, "values")
+		sent, arrived := make([]float64, n), make([]float64, n)
+		for range rapid.IntRange(1, 10).Draw(t, "rounds") {
+			values := rapid.SliceOfN(rapid.Float32Range(-1000, 1000), n, n).Draw(t, "values")
+			_, arrives, err := f.Encode(codec, lora(values...))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i, v := range arrives.Tensors[0].Data {
+				sent[i] += float64(values[i])
+				arrived[i] += float64(v)
+			}
+		}
+		for i, lost := range f.Lost().Tensors[0].Data {
+			if math.Abs(arrived[i]+float64(lost)-sent[i]) > 0.1 {
+				t.Fatalf("value %d: %v arrived and %v is lost of %v", i, arrived[i], lost, sent[i])
+			}
+		}
+	})
+}
+
 // What arrives and what is still to come are, to the bit, what was to be sent; over several rounds nothing is lost.
 func TestFeedbackLosesNothing(t *testing.T) {
 	for _, setting := range []string{"safetensors", "bf16", "int8", "int4", "topk:0.1"} {
@@ -302,6 +347,8 @@ var badBlobs = map[string]struct{ codec, blob, want string }{
 	"a filling":               {"int4", blob("int4", "x", 1, "\x00\x80\x3f\x99"), "filling of 8"},
 	"more kept than there":    {"topk", blob("topk", "x", 1, "\x02\x00"), "2 is more than 1"},
 	"a place beyond":          {"topk", blob("topk", "x", 2, "\x01\x00\x3f\x80\x02"), "beyond the 2 values"},
+	"a ternary size below 0":  {"ternary", blob("ternary", "x", 1, "\x00\x00\x80\xbf\x00\x00\x00\x00\x00"), `the size of its values is -1`},
+	"ternary without an end":  {"ternary", blob("ternary", "x", 1, "\x00\x00\x80\x3f\x00\x00\x00\x00\x01"), "an end of 1"},
 	"places too many":         {"topk", blob("topk", "x", 2, "\x01\x00\x3f\x80\x01\x00"), "1 bytes follow"},
 }
 
@@ -319,7 +366,7 @@ func TestDecodeRefuses(t *testing.T) {
 
 // FuzzDecode: no input panics, and what is decoded is encoded again as something that decodes to the same structure.
 func FuzzDecode(f *testing.F) {
-	names := []string{"safetensors", "bf16", "int8", "int4", "topk"}
+	names := []string{"safetensors", "bf16", "int8", "int4", "topk", "ternary"}
 	for i, name := range names {
 		codec, err := adapter.ParseCodec(name)
 		if err != nil {
@@ -391,7 +438,7 @@ func TestCodecCosts(t *testing.T) {
 	}
 	for _, c := range components {
 		for setting, most := range map[string]struct{ bytes, lost float64 }{
-			"safetensors": {4.1, 0}, "bf16": {1.8, 0.0025}, "int8": {1.15, 0.015}, "int4": {0.62, 0.2}, "topk:0.1": {0.3, 0.85}, "topk:0.01": {0.06, 0.99},
+			"safetensors": {4.1, 0}, "bf16": {1.8, 0.0025}, "int8": {1.15, 0.015}, "int4": {0.62, 0.2}, "topk:0.1": {0.3, 0.85}, "ternary:0.02": {0.03, 0.98}, "topk:0.01": {0.06, 0.99},
 		} {
 			blob, arrives, err := (&adapter.Feedback{}).Encode(parseCodec(t, setting), c)
 			if err != nil {

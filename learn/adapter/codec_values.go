@@ -163,39 +163,20 @@ func unpackSteps(c Component, payload []byte, codec string) error {
 	return bad
 }
 
-// packTopK keeps the given fraction of the values, rounded up: the largest, of equally large ones the first, and no zeros.
+// packTopK keeps the given fraction of the values.
 func packTopK(values []float32, fraction float64) (payload []byte, kept uint64) {
-	sizes := make([]uint32, len(values))
-	for i, x := range values {
-		sizes[i] = math.Float32bits(x) &^ (1 << 31) // in the order of magnitudes
-	}
-	k := min(len(values), int(math.Ceil(fraction*float64(len(values)))))
-	var chosen []float32
+	marks, count := largest(values, fraction)
+	chosen := make([]float32, 0, count)
 	var gaps []byte
-	if k > 0 {
-		sorted := slices.Clone(sizes)
-		slices.Sort(sorted)
-		least := sorted[len(sorted)-k]
-		equal := k // how many of size least are to be kept
-		for _, s := range sorted[len(sorted)-k:] {
-			if s > least {
-				equal--
-			}
-		}
-		next := 0
-		for i, s := range sizes {
-			if s == least {
-				equal--
-			}
-			if s < least || s == 0 || s == least && equal < 0 {
-				continue
-			}
+	next := 0
+	for i, mark := range marks {
+		if mark {
 			chosen = append(chosen, values[i])
 			gaps = binary.AppendUvarint(gaps, uint64(i-next))
 			next = i + 1
 		}
 	}
-	return append(packBF16(chosen), gaps...), uint64(len(chosen))
+	return append(packBF16(chosen), gaps...), uint64(count)
 }
 
 // unpackTopK fills values, which are zero, from a payload that is long enough for kept values.
