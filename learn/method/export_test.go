@@ -46,3 +46,6 @@ func Rounds(ctx context.Context, cloud *Cloud, edges []*Edge, first, last uint64
 	}
 	return newest, t.Finish(ctx, last, nil)
 }
+
+// Forget drops what a coarse codec has lost.
+func (e *Edge) Forget() { clear(e.outbox.lost) }
