@@ -15,24 +15,27 @@ const (
 	CodecInt8        = "int8"        // steps of 1/127 of the largest value of a group
 	CodecInt4        = "int4"        // steps of 1/7 of the largest value of a group
 	CodecTopK        = "topk"        // the largest values of the component as bf16, zero for all others
-	CodecTernary     = "ternary"     // signs of the largest values, with one size for each tensor; zero for all others
+	CodecLowRank     = "lowrank"     // of each tensor as a matrix the directions that matter most, as many as some bytes can say
 )
 
-// defaultFractions are what topk and ternary keep if nothing is said.
-var defaultFractions = map[string]float64{CodecTopK: 0.1, CodecTernary: 0.02}
+// Fractions that hold if nothing is said, and the largest ones.
+var (
+	defaultFractions = map[string]float64{CodecTopK: 0.1, CodecLowRank: 0.008}
+	largestFractions = map[string]float64{CodecTopK: 1, CodecLowRank: maxLowRankPart}
+)
 
 // Codec turns components into blobs. Equal components give equal bytes on every machine. All but safetensors lose precision: send the
 // difference to what the receiver has (Minus, Plus), whose values are smaller than the component's own, and keep what is lost for the
-// next round (Feedback). topk and ternary are of use for differences only.
+// next round (Feedback). topk and lowrank are of use for differences only.
 //
 // The zero Codec is safetensors.
 type Codec struct {
 	name     string
-	fraction float64 // of topk and ternary
+	fraction float64 // of topk and lowrank
 }
 
-// ParseCodec reads a setting: safetensors, bf16, int8, int4, topk or topk:FRACTION (of the values that are kept; 0.1), ternary or
-// ternary:FRACTION (0.02).
+// ParseCodec reads a setting: safetensors, bf16, int8, int4, topk or topk:FRACTION (of the values, which are kept; 0.1), lowrank
+// or lowrank:FRACTION (of the bytes as float32, which are used; 0.008).
 func ParseCodec(setting string) (Codec, error) {
 	name, fraction, given := strings.Cut(setting, ":")
 	switch name {
@@ -40,18 +43,18 @@ func ParseCodec(setting string) (Codec, error) {
 		if !given {
 			return Codec{name: name}, nil
 		}
-	case CodecTopK, CodecTernary:
+	case CodecTopK, CodecLowRank:
 		c := Codec{name: name, fraction: defaultFractions[name]}
 		if given {
 			f, err := strconv.ParseFloat(fraction, 64)
-			if err != nil || !(f > 0 && f <= 1) {
-				return Codec{}, fmt.Errorf("codec %q: the fraction must be more than 0 and at most 1", setting)
+			if err != nil || !(f > 0 && f <= largestFractions[name]) {
+				return Codec{}, fmt.Errorf("codec %q: the fraction must be more than 0 and at most %v", setting, largestFractions[name])
 			}
 			c.fraction = f
 		}
 		return c, nil
 	}
-	return Codec{}, fmt.Errorf("codec %q is not known: use safetensors, bf16, int8, int4, topk[:FRACTION] or ternary[:FRACTION]", setting)
+	return Codec{}, fmt.Errorf("codec %q is not known: use safetensors, bf16, int8, int4, topk[:FRACTION] or lowrank[:FRACTION]", setting)
 }
 
 // Name is what a record says of a blob, and Decode wants to know.
@@ -74,9 +77,9 @@ func (c Codec) String() string {
 func (c Codec) Lossless() bool { return c.Name() == CodecSafetensors }
 
 // OfDifferences tells whether a codec, by its name, is so coarse that what it codes are differences to what the receiver has: int4, topk and
-// ternary. The others code whole values.
+// lowrank. The others code whole values.
 func OfDifferences(codec string) bool {
-	return codec == CodecInt4 || codec == CodecTopK || codec == CodecTernary
+	return codec == CodecInt4 || codec == CodecTopK || codec == CodecLowRank
 }
 
 // Encode makes the blob of a component, which Check must accept.
@@ -104,8 +107,8 @@ func (c Codec) Encode(x Component) ([]byte, error) {
 		payload = packSteps(x, c.name)
 	case CodecTopK:
 		payload, h.kept = packTopK(flat(x), c.fraction)
-	case CodecTernary:
-		payload, h.kept = packTernary(x, c.fraction)
+	case CodecLowRank:
+		payload = packLowRank(x, c.fraction)
 	}
 	blob, err := h.seal(payload)
 	if err != nil {
@@ -167,8 +170,8 @@ func decode(codec string, blob []byte, maxParams int64) (Component, error) {
 		err = unpackSteps(c, payload, codec)
 	case CodecTopK:
 		err = unpackTopK(values, payload, int(h.kept))
-	case CodecTernary:
-		err = unpackTernary(c, payload, h.kept)
+	case CodecLowRank:
+		err = unpackLowRank(c, payload)
 	}
 	if err == nil {
 		err = c.Check()

@@ -19,7 +19,7 @@ import (
 //	tensors                                uvarint, then each in name order:
 //	  name                                 bytes that it begins with as the name before it does (uvarint), and the rest as a string
 //	  shape                                dimensions (uvarint), then each dimension (uvarint)
-//	kept values                            uvarint; topk and ternary alone
+//	kept values                            uvarint; topk alone
 //	packing                                one byte: 0 plain; 1 zstd, and the payload's length as uvarint
 //	payload                                to the end
 //
@@ -29,8 +29,9 @@ import (
 //	int8   the scales of all groups as bf16, little-endian, then a signed byte a value
 //	int4   the same scales, then half a byte a value, plus 8, the earlier value in the lower half; an odd end is filled with 8
 //	topk   the values that are kept, as for bf16, in rising order of place; then for each the places skipped before it as uvarint
-//	ternary  the sizes of the kept values of all tensors as bf16, little-endian; then, range coded (range_coder.go), for every value whether
-//	         it is kept (ternaryMap), and after a kept one whether it is negative
+//	lowrank  range coded (range_coder.go), tensor by tensor, its terms (codec_lowrank.go): a bit that says that there is one, 16 bits of its
+//	         scale as bf16, the lowest first, and the integers of u and v, each as bits that say it is larger than 0, 1, 2, ..., and a sign; a
+//	         0 ends them, but for a tensor with as many as are allowed
 const (
 	blobMagic     = "MLC1"
 	packingPlain  = 0
@@ -57,11 +58,8 @@ type header struct {
 	codec, name, signature string
 	tensors                []Tensor // without data
 	params                 int64    // of all tensors
-	kept                   uint64   // of topk and ternary
+	kept                   uint64   // of topk
 }
-
-// sparse tells whether the codec keeps only some of the values.
-func (h header) sparse() bool { return h.codec == CodecTopK || h.codec == CodecTernary }
 
 // encode gives the header without the packing byte.
 func (h header) encode() ([]byte, error) {
@@ -95,7 +93,7 @@ func (h header) encode() ([]byte, error) {
 			out = binary.AppendUvarint(out, uint64(d))
 		}
 	}
-	if h.sparse() {
+	if h.codec == CodecTopK {
 		out = binary.AppendUvarint(out, h.kept)
 	}
 	return out, err
@@ -201,7 +199,7 @@ func readHeader(blob []byte) (header, []byte, error) {
 		h.params += n
 		h.tensors = append(h.tensors, t)
 	}
-	if h.sparse() {
+	if h.codec == CodecTopK {
 		h.kept = r.uvarint(uint64(h.params))
 	}
 	if r.err != nil {
@@ -272,9 +270,8 @@ func (h header) payloadBytes() (low, high int64) {
 	case CodecTopK:
 		kept := int64(h.kept)
 		return 3 * kept, (2 + binary.MaxVarintLen64) * kept
-	case CodecTernary:
-		n := 2*int64(len(h.tensors)) + 5
-		return n, n + 2*(h.params+int64(h.kept)) // a bit costs 11 bits at most
+	case CodecLowRank:
+		return 5, 64*int64(1+len(h.tensors)) + 2*h.params
 	}
 	var groups int64
 	for _, t := range h.tensors {

@@ -26,7 +26,7 @@ var codecSuites = []codecSuite{
 	{"int4", func(_, largest float64) float64 { return (largest/7*(1+0x1p-7) + 0x1p-133) * 0.5 * (1 + 1e-12) }},
 	{"topk:1", func(value, _ float64) float64 { return value*0x1p-8 + 0x1p-134 }},
 	{"topk:0.3", func(value, _ float64) float64 { return value + 0x1p-134 }},
-	{"ternary:0.3", func(float64, float64) float64 { return math.MaxFloat32 }}, // TestTernaryKeepsTheLargest says what is left
+	{"lowrank:0.2", func(float64, float64) float64 { return math.Inf(1) }}, // TestLowRankFindsDirections says what is left
 }
 
 func TestCodecs(t *testing.T) {
@@ -136,7 +136,7 @@ func (s codecSuite) refuses(t *testing.T, codec adapter.Codec) {
 }
 
 func TestParseCodec(t *testing.T) {
-	for _, setting := range []string{"", "zip", "int8:3", "bf16:", "topk:", "topk:0", "topk:1.1", "topk:NaN", "topk:-1", "TOPK"} {
+	for _, setting := range []string{"", "zip", "int8:3", "bf16:", "topk:", "topk:0", "topk:1.1", "topk:NaN", "topk:-1", "TOPK", "lowrank:0.3", "lowrank:0"} {
 		if c, err := adapter.ParseCodec(setting); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("%q", setting)) {
 			t.Errorf("%q: %v, %v", setting, c, err)
 		}
@@ -172,29 +172,60 @@ func TestTopKKeepsTheLargest(t *testing.T) {
 	}
 }
 
-func TestTernaryKeepsTheLargest(t *testing.T) {
-	two := lora(0.5, -4, 0, 2, 1, -2, 2, 0, 0, 0)
-	two.Tensors = append(two.Tensors, adapter.Tensor{Name: "z", Shape: []int{2, 2}, Data: []float32{-8, 1, 6, 0}})
-	blob, err := parseCodec(t, "ternary:0.4").Encode(two)
-	if err != nil {
-		t.Fatal(err)
+// outer is the tensor u v^T.
+func outer(name string, u, v []float32) adapter.Tensor {
+	t := adapter.Tensor{Name: name, Shape: []int{len(u), len(v)}}
+	for _, a := range u {
+		for _, b := range v {
+			t.Data = append(t.Data, a*b)
+		}
 	}
-	got, err := adapter.Decode("ternary", blob, 14)
-	if err != nil {
-		t.Fatal(err)
+	return t
+}
+
+// A matrix of one direction takes the bytes of two vectors, and what is left of it falls with every further term.
+func TestLowRankFindsDirections(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	vector := func(n int, size float64) (x []float32) {
+		for range n {
+			x = append(x, float32(size*r.NormFloat64()))
+		}
+		return x
 	}
-	if want := []float32{0, -2.5, 0, 2.5, 0, -2.5, 2.5, 0, 0, 0}; !slices.Equal(got.Tensors[0].Data, want) {
-		t.Errorf("got %v, want %v", got.Tensors[0].Data, want)
+	c := adapter.Component{Name: "lora", Signature: "s", Tensors: []adapter.Tensor{
+		outer("a", vector(64, 1), vector(256, 0.01)), {Name: "b", Shape: []int{100}, Data: vector(100, 0.003)}, outer("c", vector(128, 1), vector(96, 0.0001)),
+	}}
+	lost := func(setting string) (share []float64) {
+		blob, err := parseCodec(t, setting).Encode(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := adapter.Decode("lowrank", blob, c.Params())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, x := range c.Tensors {
+			var rest, all float64
+			for j, v := range x.Data {
+				d := float64(v - got.Tensors[i].Data[j])
+				rest, all = rest+d*d, all+float64(v)*float64(v)
+			}
+			share = append(share, rest/all)
+		}
+		return share
 	}
-	if want := []float32{-7, 0, 7, 0}; !slices.Equal(got.Tensors[1].Data, want) {
-		t.Errorf("got %v, want %v", got.Tensors[1].Data, want)
+	if x := lost("lowrank:0.0015"); x[0] > 0.1 || x[1] > 0.1 || x[2] != 1 {
+		t.Errorf("with bytes for two terms: %v is left, want less than a tenth of the larger tensors, and all of the smallest", x)
+	}
+	if x := lost("lowrank:0.02"); x[0] > 1e-4 || x[1] > 0.1 || x[2] > 0.1 {
+		t.Errorf("with bytes for many terms: %v is left", x)
 	}
 }
 
 // Over the rounds all that was to be sent arrives, but for what is still to come and the rounding of float32 sums.
-func TestTernaryFeedbackCatchesUp(t *testing.T) {
+func TestLowRankFeedbackCatchesUp(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		f, codec := &adapter.Feedback{}, parseCodec(t, "ternary:0.1")
+		f, codec := &adapter.Feedback{}, parseCodec(t, "lowrank:0.25")
 		n := rapid.IntRange(1, 80).Draw(t, "values")
 		sent, arrived := make([]float64, n), make([]float64, n)
 		for range rapid.IntRange(1, 10).Draw(t, "rounds") {
@@ -347,8 +378,8 @@ var badBlobs = map[string]struct{ codec, blob, want string }{
 	"a filling":               {"int4", blob("int4", "x", 1, "\x00\x80\x3f\x99"), "filling of 8"},
 	"more kept than there":    {"topk", blob("topk", "x", 1, "\x02\x00"), "2 is more than 1"},
 	"a place beyond":          {"topk", blob("topk", "x", 2, "\x01\x00\x3f\x80\x02"), "beyond the 2 values"},
-	"a ternary size below 0":  {"ternary", blob("ternary", "x", 1, "\x00\x00\x80\xbf\x00\x00\x00\x00\x00"), `the size of its values is -1`},
-	"ternary without an end":  {"ternary", blob("ternary", "x", 1, "\x00\x00\x80\x3f\x00\x00\x00\x00\x01"), "an end of 1"},
+	"a lowrank without end":   {"lowrank", blob("lowrank", "x", 1, "\x00\x00\x00\x00\x00\x01"), "1 follow"},
+	"a lowrank cut short":     {"lowrank", blob("lowrank", "x", 100, "\x00\x00\x80\x00\x00\x00"), "a scale is"},
 	"places too many":         {"topk", blob("topk", "x", 2, "\x01\x00\x3f\x80\x01\x00"), "1 bytes follow"},
 }
 
@@ -366,7 +397,7 @@ func TestDecodeRefuses(t *testing.T) {
 
 // FuzzDecode: no input panics, and what is decoded is encoded again as something that decodes to the same structure.
 func FuzzDecode(f *testing.F) {
-	names := []string{"safetensors", "bf16", "int8", "int4", "topk", "ternary"}
+	names := []string{"safetensors", "bf16", "int8", "int4", "topk", "lowrank"}
 	for i, name := range names {
 		codec, err := adapter.ParseCodec(name)
 		if err != nil {
@@ -438,7 +469,7 @@ func TestCodecCosts(t *testing.T) {
 	}
 	for _, c := range components {
 		for setting, most := range map[string]struct{ bytes, lost float64 }{
-			"safetensors": {4.1, 0}, "bf16": {1.8, 0.0025}, "int8": {1.15, 0.015}, "int4": {0.62, 0.2}, "topk:0.1": {0.3, 0.85}, "ternary:0.02": {0.03, 0.98}, "topk:0.01": {0.06, 0.99},
+			"safetensors": {4.1, 0}, "bf16": {1.8, 0.0025}, "int8": {1.15, 0.015}, "int4": {0.62, 0.2}, "topk:0.1": {0.3, 0.85}, "lowrank:0.01": {0.06, 0.98}, "topk:0.01": {0.06, 0.99},
 		} {
 			blob, arrives, err := (&adapter.Feedback{}).Encode(parseCodec(t, setting), c)
 			if err != nil {

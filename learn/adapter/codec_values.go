@@ -163,6 +163,39 @@ func unpackSteps(c Component, payload []byte, codec string) error {
 	return bad
 }
 
+// largest marks the given fraction of values, rounded up: the largest, of equally large ones the first, and no zeros.
+func largest(values []float32, fraction float64) (kept []bool, count int) {
+	sizes := make([]uint32, len(values))
+	for i, x := range values {
+		sizes[i] = math.Float32bits(x) &^ (1 << 31) // in the order of magnitudes
+	}
+	kept = make([]bool, len(values))
+	k := min(len(values), int(math.Ceil(fraction*float64(len(values)))))
+	if k == 0 {
+		return kept, 0
+	}
+	sorted := slices.Clone(sizes)
+	slices.Sort(sorted)
+	least := sorted[len(sorted)-k]
+	equal := k // how many of size least are to be kept
+	for _, s := range sorted[len(sorted)-k:] {
+		if s > least {
+			equal--
+		}
+	}
+	for i, s := range sizes {
+		if s == least {
+			equal--
+		}
+		if s < least || s == 0 || s == least && equal < 0 {
+			continue
+		}
+		kept[i] = true
+		count++
+	}
+	return kept, count
+}
+
 // packTopK keeps the given fraction of the values.
 func packTopK(values []float32, fraction float64) (payload []byte, kept uint64) {
 	marks, count := largest(values, fraction)

@@ -9,17 +9,9 @@ type chance uint32
 const (
 	chanceBits  = 16
 	chanceLeast = 1 << 5 // keeps both bits possible
-	chanceSpeed = 7      // a bit moves a chance by 1/128 of the way
+	chanceSpeed = 5      // a bit moves a chance by 1/32 of the way
 	rangeLeast  = 1 << 24
 )
-
-// newChance is the chance of 0 where ones of n bits are 1.
-func newChance(ones, n uint64) chance {
-	if n == 0 {
-		return 1 << (chanceBits - 1)
-	}
-	return chance((n - ones) * (1 << chanceBits) / n).clamp()
-}
 
 func (c chance) clamp() chance { return max(chanceLeast, min(1<<chanceBits-chanceLeast, c)) }
 

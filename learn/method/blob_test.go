@@ -29,7 +29,7 @@ func codedEdge(t testing.TB, codec string) *method.Edge {
 	return e
 }
 
-var codecs = []string{"safetensors", "bf16", "int8", "int4", "topk:0.1", "ternary:0.05"}
+var codecs = []string{"safetensors", "bf16", "int8", "int4", "topk:0.1", "lowrank:0.02"}
 
 // A receiver that has the aggregate that a round started from, and what a model begins with, makes of the blobs what the delta says.
 func TestReceiversDecodeWhatTheDeltaSays(t *testing.T) {
@@ -77,12 +77,12 @@ func TestReceiversDecodeWhatTheDeltaSays(t *testing.T) {
 func TestWhatIsLostSurvivesARestart(t *testing.T) {
 	ctx := context.Background()
 	small, _ := testBases(t)
-	initial, err := method.Initial(codedConfig("ternary"), small, []model.Modality{sensorA})
+	initial, err := method.Initial(codedConfig("lowrank"), small, []model.Modality{sensorA})
 	if err != nil {
 		t.Fatal(err)
 	}
 	run := func(restart func(*method.Edge) *method.Edge) (blobs []method.Blob) {
-		e := codedEdge(t, "ternary:0.05")
+		e := codedEdge(t, "lowrank:0.02")
 		for round := uint64(1); round <= 4; round++ {
 			a := averaged(filled(initial["lora"], float32(round)/8), initial["encoder/a"])
 			if round%2 == 0 {
@@ -107,7 +107,7 @@ func TestWhatIsLostSurvivesARestart(t *testing.T) {
 		if err := e.WriteState(&state); err != nil {
 			t.Fatal(err)
 		}
-		fresh := codedEdge(t, "ternary:0.05")
+		fresh := codedEdge(t, "lowrank:0.02")
 		if err := fresh.ReadState(&state); err != nil {
 			t.Fatal(err)
 		}
@@ -150,9 +150,9 @@ func TestReceiversDecodeWhatTheAggregateSays(t *testing.T) {
 
 func TestConfigRefusesCodecs(t *testing.T) {
 	for want, spoil := range map[string]func(*method.Config){
-		`codec "zip" is not known`:                                          func(c *method.Config) { c.Codec = "zip" },
-		`codec "" is not known`:                                             func(c *method.Config) { c.Codec = "" },
-		`aggregate_codec is "ternary"; it must be one of [safetensors bf16`: func(c *method.Config) { c.AggregateCodec = "ternary" },
+		`codec "zip" is not known`: func(c *method.Config) { c.Codec = "zip" },
+		`codec "" is not known`:    func(c *method.Config) { c.Codec = "" },
+		`aggregate_codec is "lowrank"; it must be one of [safetensors bf16`: func(c *method.Config) { c.AggregateCodec = "lowrank" },
 		`supervision_codec is "int4"`:                                       func(c *method.Config) { c.SupervisionCodec = "int4" },
 	} {
 		c := method.Default()
