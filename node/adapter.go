@@ -15,6 +15,7 @@ import (
 	"github.com/ipfs/go-cid"
 
 	"github.com/mlecs/mlecs/learn/adapter"
+	"github.com/mlecs/mlecs/learn/method"
 	"github.com/mlecs/mlecs/learn/model"
 	"github.com/mlecs/mlecs/node/api"
 	"github.com/mlecs/mlecs/storage/record"
@@ -72,7 +73,32 @@ func (v *view) loraOf(all []record.Component) *record.Component {
 
 func (v *view) adapterOf(d *deltaEntry, c record.Component) (*api.Adapter, error) {
 	out := &api.Adapter{Of: "delta", CID: d.cid.String(), Round: d.body.Round, Author: d.Author.String()}
+	if adapter.OfDifferences(c.Codec) {
+		reference, err := v.startOf(d, c)
+		if err != nil {
+			return nil, err
+		}
+		out.Reference = v.component(*reference)
+		if out.ReferenceFile, err = filepath.Abs(v.store.BlobPath(reference.Blob.CID)); err != nil {
+			return nil, err
+		}
+	}
 	return out, v.describeAdapter(out, c, d.body.Base)
+}
+
+// startOf is the component of the aggregate that a delta's round started from, which its own is the difference to.
+func (v *view) startOf(d *deltaEntry, c record.Component) (*record.Component, error) {
+	if len(d.Parents) > 0 {
+		if start := v.ledger.aggregate(d.Parents[0]); start != nil {
+			for _, part := range start.body.Components {
+				if part.Name == c.Name && part.Signature == c.Signature && v.store.HasBlob(part.Blob.CID) {
+					return &part.Component, nil
+				}
+			}
+		}
+	}
+	return nil, api.Advise(fmt.Errorf("the aggregate that delta %s is the difference to is not on this node: %w", d.cid, api.ErrNotFound),
+		"ask its author, or export an aggregate: leave out --delta")
 }
 
 // describeAdapter fills in what the component, its base model and the federation's method tell.
@@ -132,7 +158,17 @@ func exportAdapter(a *api.Adapter, o ExportOptions) (map[string][]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	c, err := adapter.Decode(a.Component.Codec, blob, a.Component.Params)
+	var reference adapter.Component
+	if a.ReferenceFile != "" {
+		raw, err := readVerified(a.ReferenceFile, a.Reference.CID)
+		if err != nil {
+			return nil, err
+		}
+		if reference, err = adapter.Decode(a.Reference.Codec, raw, a.Reference.Params); err != nil {
+			return nil, fmt.Errorf("the aggregate that it is the difference to: %w", err)
+		}
+	}
+	c, err := method.Blob{Codec: a.Component.Codec, Bytes: blob}.Open(reference, a.Component.Params)
 	if err != nil {
 		return nil, err
 	}

@@ -20,6 +20,7 @@ func tinyMethod() method.Config {
 	c := method.Default()
 	c.Spec.Width, c.Spec.Projection, c.Spec.Fused, c.Spec.Prompt, c.Spec.Rank = 4, 8, 16, 2, 2
 	c.CCLSteps, c.AMTSteps, c.CloudSteps, c.Batch, c.MaxTokens, c.SoftK = 2, 3, 3, 4, 6, 2
+	c.Codec = "lowrank:0.1" // a codec of differences: receivers need what they are to
 	return c
 }
 

@@ -185,6 +185,10 @@ type Adapter struct {
 	File      string    `json:"file"`
 	Base      Model     `json:"base"` // without architecture
 	BaseFile  string    `json:"base_file"`
+
+	// Reference is what Component is the difference to, for codecs of differences; of any other, it is empty.
+	Reference     Component `json:"reference"`
+	ReferenceFile string    `json:"reference_file"`
 }
 
 // Scores of the node on its own test rows.
