@@ -3,7 +3,9 @@ package method_test
 import (
 	"context"
 	"fmt"
+	"maps"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -12,7 +14,7 @@ import (
 	"github.com/mlecs/mlecs/learn/model"
 )
 
-// testWorld has nodes with all, the first, and the second modality.
+// testWorld has nodes with all, the first, and the second modality, and different numbers of rows.
 func testWorld(t testing.TB) method.World {
 	t.Helper()
 	small, large := testBases(t)
@@ -22,7 +24,25 @@ func testWorld(t testing.TB) method.World {
 	}
 	for i, modalities := range edgeModalities {
 		name := fmt.Sprintf("edge-%d", i)
-		w.Nodes = append(w.Nodes, method.Node{Stream: name, Modalities: modalities, Private: observe(name, 12, noise, modalities)})
+		w.Nodes = append(w.Nodes, method.Node{Stream: name, Modalities: modalities, Private: observe(name, 12-2*i, noise, modalities)})
+	}
+	return w
+}
+
+// familiesWorld has three such nodes of each of two families, which share no structure.
+func familiesWorld(t testing.TB) method.World {
+	t.Helper()
+	w := testWorld(t)
+	other, err := otherBase()
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.Config.Families = []method.Family{{Width: 3, Projection: 6, Fused: 12, Rank: 4}}
+	w.Small = append(w.Small, other)
+	for i, n := range w.Nodes {
+		n.Stream, n.Family = fmt.Sprintf("other-%d", i), 1
+		n.Private = observe(n.Stream, 12, noise, n.Modalities)
+		w.Nodes = append(w.Nodes, n)
 	}
 	return w
 }
@@ -69,33 +89,85 @@ func play(t testing.TB, name string, w method.World, rounds uint64) outcome {
 	return o
 }
 
-// Every method runs, twice to the same bits, and its models answer.
-func TestEveryMethodRunsToTheSameBits(t *testing.T) {
+// Every method runs, twice to the same bits, whoever sees the targets of public rows, takes the same number of steps, and its models answer.
+func TestEveryMethod(t *testing.T) {
+	for _, labels := range []string{method.LabelsCloud, method.LabelsEdges} {
+		for _, name := range method.Methods() {
+			t.Run(labels+"/"+name, func(t *testing.T) {
+				t.Parallel()
+				w := familiesWorld(t)
+				w.Config.PublicLabels = labels
+				first := play(t, name, w, 1)
+				if !reflect.DeepEqual(first, play(t, name, w, 1)) {
+					t.Error("two runs, two outcomes")
+				}
+				c := w.Config
+				models, server := len(w.Nodes), 3*c.CloudSteps
+				if name == "standalone" {
+					server = c.CloudSteps // and no small models
+				}
+				want := map[string]int{"round 0": server, "round 1": models*(c.CCLSteps+c.AMTSteps) + server, "finish": models * c.AMTSteps}
+				if !reflect.DeepEqual(first.steps, want) {
+					t.Errorf("steps %v, want %v", first.steps, want)
+				}
+				answers(t, name, w)
+			})
+		}
+	}
+}
+
+// answers asks models that have learned nothing yet.
+func answers(t *testing.T, name string, w method.World) {
 	ctx := context.Background()
-	for _, name := range method.Methods() {
-		t.Run(name, func(t *testing.T) {
-			w := testWorld(t)
-			if !reflect.DeepEqual(play(t, name, w, 2), play(t, name, w, 2)) {
-				t.Error("two runs, two outcomes")
+	f, err := method.Start(name, w)
+	if err != nil {
+		t.Fatal(err)
+	}
+	test := observe("test", 5, noise, both)
+	for i := range w.Nodes {
+		s, err := f.Edge(i).Evaluate(ctx, test)
+		if err != nil || s.Rows != 5 {
+			t.Errorf("edge %d: %v, error %v", i, s, err)
+		}
+		if total, trainable := f.Edge(i).Params(); trainable <= 0 || total <= trainable {
+			t.Errorf("edge %d: %d parameters, %d trainable", i, total, trainable)
+		}
+	}
+	if s, err := f.Server().Evaluate(ctx, test); err != nil || s.Rows != 5 {
+		t.Errorf("server: %v, error %v", s, err)
+	}
+}
+
+// What nodes send has the names and sizes that the method speaks of.
+func TestTraffic(t *testing.T) {
+	all := []string{"connector/a", "connector/a+b", "connector/b", "encoder/a", "encoder/b", "lora"}
+	for name, want := range map[string]struct{ up, down []string }{
+		"standalone":   {},
+		"centralised":  {},
+		"fedavg-lora":  {[]string{"lora"}, []string{"lora"}},
+		"flora":        {[]string{"lora"}, []string{"lora"}},
+		"fedavg-zero":  {[]string{"connector/a+b", "encoder/a", "encoder/b", "lora"}, []string{"connector/a+b", "encoder/a", "encoder/b", "lora"}},
+		"creamfl":      {[]string{"representations"}, []string{"representations"}},
+		"fedmd":        {[]string{"logits"}, []string{"logits"}},
+		"mlecs":        {all, append(slices.Clone(all), "supervision")},
+		"mlecs-paper":  {[]string{"lora"}, []string{"lora", "supervision"}},
+		"mlecs-no-mma": {nil, []string{"supervision"}},
+		"mlecs-no-encoder": {[]string{"connector/a", "connector/a+b", "connector/b", "lora"},
+			[]string{"connector/a", "connector/a+b", "connector/b", "lora", "supervision"}},
+	} {
+		traffic := play(t, name, testWorld(t), 1).traffic
+		up, down := slices.Sorted(maps.Keys(traffic[1].Up)), slices.Sorted(maps.Keys(traffic[1].Down))
+		if !slices.Equal(up, want.up) || !slices.Equal(down, want.down) {
+			t.Errorf("%s: sent %v and received %v, want %+v", name, up, down, want)
+		}
+		if (traffic[1].Params > 0) != slices.Contains(want.up, "lora") || traffic[0].Params != 0 || len(traffic[0].Up) != 0 {
+			t.Errorf("%s: %+v", name, traffic)
+		}
+		for part, n := range traffic[1].Up {
+			if n <= 0 {
+				t.Errorf("%s: %d bytes of %s", name, n, part)
 			}
-			f, err := method.Start(name, w)
-			if err != nil {
-				t.Fatal(err)
-			}
-			test := observe("test", 5, noise, both)
-			for i := range w.Nodes {
-				s, err := f.Edge(i).Evaluate(ctx, test)
-				if err != nil || s.Rows != 5 {
-					t.Errorf("edge %d: %v, error %v", i, s, err)
-				}
-				if total, trainable := f.Edge(i).Params(); trainable <= 0 || total <= trainable {
-					t.Errorf("edge %d: %d parameters, %d trainable", i, total, trainable)
-				}
-			}
-			if s, err := f.Server().Evaluate(ctx, test); err != nil || s.Rows != 5 {
-				t.Errorf("server: %v, error %v", s, err)
-			}
-		})
+		}
 	}
 }
 
