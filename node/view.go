@@ -203,6 +203,12 @@ func (v *view) Rounds(context.Context) ([]api.Round, error) {
 		for _, in := range a.body.Inputs {
 			r.Inputs = append(r.Inputs, api.Input{Delta: in.Delta.String(), Author: in.Author.String(), Modalities: nonNil(in.Modalities), Weight: in.Weight})
 		}
+		for _, c := range a.body.Components {
+			r.Components = append(r.Components, v.component(c.Component))
+		}
+		if signed, err := v.store.Record(a.cid); err == nil {
+			r.RecordBytes = int64(len(signed.Envelope))
+		}
 		list = append(list, r)
 	}
 	return list, nil

@@ -114,7 +114,7 @@ func (t *Testnet) collect(ctx context.Context) (*Report, []Curve, error) {
 			r.Rounds = append(r.Rounds, roundReport(round))
 		}
 	}
-	r.Communication = communication(r.Nodes, deltas)
+	r.Communication = communication(r.Nodes, best, deltas)
 	return r, append(append(edges, meanCurve(edges)), supers...), nil
 }
 
@@ -182,32 +182,4 @@ func roundReport(r api.Round) RoundReport {
 		out.Inputs[i] = InputReport(in)
 	}
 	return out
-}
-
-// communication averages over all deltas that any node knows.
-func communication(nodes []NodeReport, deltas map[string]api.Delta) Communication {
-	var c Communication
-	edges := 0.0
-	for _, n := range nodes {
-		if n.Role == roleEdge {
-			c.ParamsTotal += float64(n.ParamsTotal)
-			edges++
-		}
-	}
-	if edges > 0 {
-		c.ParamsTotal /= edges
-	}
-	if len(deltas) == 0 {
-		return c
-	}
-	for _, d := range deltas {
-		c.ParamsSentPerEdgeRound += float64(d.Params) // whole numbers far below 2^53: any order gives the same sum
-		c.BytesPerEdgeRound += float64(d.Bytes + d.RecordBytes)
-	}
-	c.ParamsSentPerEdgeRound /= float64(len(deltas))
-	c.BytesPerEdgeRound /= float64(len(deltas))
-	if c.ParamsTotal > 0 {
-		c.Fraction = c.ParamsSentPerEdgeRound / c.ParamsTotal
-	}
-	return c
 }

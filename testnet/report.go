@@ -69,14 +69,6 @@ type InputReport struct {
 	Weight     float64  `json:"weight"`
 }
 
-// Communication is what an edge sends of its model in a round, means over the deltas of rounds 1 and up.
-type Communication struct {
-	ParamsTotal            float64 `json:"params_total"`               // of an edge's model, mean over edges
-	ParamsSentPerEdgeRound float64 `json:"params_sent_per_edge_round"` // in one delta
-	Fraction               float64 `json:"fraction"`                   // sent / total
-	BytesPerEdgeRound      float64 `json:"bytes_per_edge_round"`       // blobs and signed record of one delta
-}
-
 // WriteJSON writes the report indented.
 func (r *Report) WriteJSON(w io.Writer) error {
 	enc := json.NewEncoder(w)

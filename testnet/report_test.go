@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"image/png"
 	"os"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -27,7 +28,8 @@ func sampleReport() *Report {
 		},
 		Rounds: []RoundReport{{Round: 1, Leader: "12D3KooWsuper", Aggregate: "bafyreiagg", Seconds: 12.5,
 			Inputs: []InputReport{{"bafyreid1", "12D3KooWedge1", []string{"image", "sensor"}, 0.6}, {"bafyreid2", "12D3KooWedge2", []string{"audio"}, 0.4}}}},
-		Communication: Communication{ParamsTotal: 1e6, ParamsSentPerEdgeRound: 120e3, Fraction: 0.12, BytesPerEdgeRound: 480e3},
+		Communication: Communication{ParamsTotal: 1e6, ParamsSentPerEdgeRound: 120e3, Fraction: 0.12, BytesPerEdgeRound: 480e3, BytesFraction: 0.12,
+			Up: map[string]float64{"lora": 470e3, "record": 10e3}, Down: map[string]float64{"lora": 470e3, "supervision": 20e3, "record": 2e3}},
 	}
 }
 
@@ -54,7 +56,7 @@ func TestReportKeysAreExact(t *testing.T) {
 		{"exact_match", first(doc["nodes"]).(map[string]any)["exact_match"], "constant standalone together"},
 		{"round", first(doc["rounds"]), "aggregate inputs leader round seconds"},
 		{"input", first(first(doc["rounds"]).(map[string]any)["inputs"]), "author delta modalities weight"},
-		{"communication", doc["communication"], "bytes_per_edge_round fraction params_sent_per_edge_round params_total"},
+		{"communication", doc["communication"], "bytes_fraction bytes_per_edge_round down fraction params_sent_per_edge_round params_total up"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if got := strings.Join(sortedKeys(c.at.(map[string]any)), " "); got != c.keys {
@@ -93,7 +95,7 @@ func TestTablesNameEveryNodeAndTheirData(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, out := range map[string]string{"table": human.String(), "Markdown": md.String()} {
-		for _, want := range []string{"generated", "super-1", "edge-1", "home-2", "image sensor", "mean of edges", "0.750", "2.0 MiB", "12.0 %", "469 KiB", "alone", "together", "constant", "-"} {
+		for _, want := range []string{"generated", "super-1", "edge-1", "home-2", "image sensor", "mean of edges", "0.750", "2.0 MiB", "12.0 %", "12.000 %", "469 KiB", "supervision", "480000", "492000", "alone", "together", "constant", "-"} {
 			if !strings.Contains(out, want) {
 				t.Errorf("%s lacks %q:\n%s", name, want, out)
 			}
@@ -179,5 +181,24 @@ func TestCurvesWithoutScoresStillDraw(t *testing.T) {
 	}
 	if err := WriteCurves(&raster, &vector, "one", []Curve{{Node: "edge-1"}}); err != nil {
 		t.Fatal(err)
+	}
+}
+
+func TestCommunicationCountsEveryByte(t *testing.T) {
+	lora, image := api.Component{Name: "lora", Signature: "s", Bytes: 100}, api.Component{Name: "encoder/image", Signature: "s", Bytes: 30}
+	foreign := api.Component{Name: "lora", Signature: "of another structure", Bytes: 1000}
+	rounds := []api.Round{{Aggregate: "a0", Components: []api.Component{lora, image, foreign}, SupervisionBytes: 50, RecordBytes: 9}}
+	deltas := map[string]api.Delta{
+		"d1": {Parents: []string{"a0"}, Components: []api.Component{{Name: "lora", Signature: "s", Bytes: 11}, {Name: "encoder/image", Signature: "s", Bytes: 5}}, Bytes: 16, RecordBytes: 4, Params: 60},
+		"d2": {Parents: []string{"a0"}, Components: []api.Component{{Name: "lora", Signature: "s", Bytes: 13}}, Bytes: 13, RecordBytes: 3, Params: 20},
+	}
+	c := communication([]NodeReport{{Role: roleEdge, ParamsTotal: 100}, {Role: roleSuper, ParamsTotal: 900}}, rounds, deltas)
+	want := Communication{
+		ParamsTotal: 100, ParamsSentPerEdgeRound: 40, Fraction: 0.4, BytesPerEdgeRound: 18, BytesFraction: 0.045,
+		Up:   map[string]float64{"lora": 12, "encoder/image": 2.5, "record": 3.5},
+		Down: map[string]float64{"lora": 100, "encoder/image": 15, "supervision": 50, "record": 9},
+	}
+	if !reflect.DeepEqual(c, want) {
+		t.Errorf("got %+v, want %+v", c, want)
 	}
 }

@@ -34,7 +34,7 @@ func (r *Report) Print(w io.Writer) {
 		right = append(right, table.ColumnConfig{Number: c, Align: text.AlignRight, AlignHeader: text.AlignRight, AlignFooter: text.AlignRight})
 	}
 	t.SetColumnConfigs(right)
-	fmt.Fprintf(w, "%s\n\n%s\n", t.Render(), r.Communication)
+	fmt.Fprintf(w, "%s\n\n%s\n\n%s\n", t.Render(), r.Communication, r.Communication.table().Render())
 }
 
 // WriteMarkdown writes report.md: the same, for a web page or a pull request.
@@ -65,8 +65,8 @@ func (r *Report) WriteMarkdown(w io.Writer) error {
 		}
 		rounds.AppendRow(table.Row{rd.Round, fmt.Sprintf("%.1f", rd.Seconds), "`" + rd.Aggregate + "`", strings.Join(inputs, ", ")})
 	}
-	_, err := fmt.Fprintf(w, "# mlecs testnet\n\n%s\n\n%s\n\n%s\n\n![Rouge-LSum by round](curves.svg)\n\n## Rounds\n\n%s\n",
-		r.headline(), t.RenderMarkdown(), r.Communication, rounds.RenderMarkdown())
+	_, err := fmt.Fprintf(w, "# mlecs testnet\n\n%s\n\n%s\n\n%s\n\n%s\n\n![Rouge-LSum by round](curves.svg)\n\n## Rounds\n\n%s\n",
+		r.headline(), t.RenderMarkdown(), r.Communication, r.Communication.table().RenderMarkdown(), rounds.RenderMarkdown())
 	return err
 }
 
@@ -84,12 +84,6 @@ func (r *Report) headline() string {
 	}
 	return fmt.Sprintf("%s and %s, %s in %.0f s, seed %d, %s %s (%d rows: %s)",
 		count(edges, "edge"), count(len(r.Nodes)-edges, "super-peer"), count(len(r.Rounds), "round"), r.WallSeconds, r.Seed, kind, r.Dataset.Path, r.Dataset.Rows, strings.Join(r.Dataset.Modalities, ", "))
-}
-
-// String says what the exchange cost, with units.
-func (c Communication) String() string {
-	return fmt.Sprintf("An edge sends %s of %s parameters a round (%.1f %%), %s a round.",
-		humanize.SIWithDigits(c.ParamsSentPerEdgeRound, 1, ""), humanize.SIWithDigits(c.ParamsTotal, 1, ""), 100*c.Fraction, humanize.IBytes(uint64(c.BytesPerEdgeRound)))
 }
 
 func (n NodeReport) cells() table.Row {

@@ -119,6 +119,11 @@ type Round struct {
 	Metrics   map[string]float64 `json:"metrics"`
 	Verdict   string             `json:"verdict"`  // what this node found: verified, checked, false, or empty
 	Disputes  int                `json:"disputes"` // members that object to it
+
+	// What members fetch of it: the components that are theirs, and the supervision.
+	Components       []Component `json:"components"`
+	SupervisionBytes int64       `json:"supervision_bytes"`
+	RecordBytes      int64       `json:"record_bytes"` // of the signed record
 }
 
 // Input of a round.
