@@ -40,6 +40,10 @@ func multiply(m, n, k int, alpha float32, a, b matrix, packed *Packed, beta floa
 		scaleMatrix(m, n, beta, c, ldc)
 		return
 	}
+	if packed == nil && b.col != 1 && m <= fewRows && n >= 4*m {
+		multiplyTurned(m, n, k, alpha, a, b, beta, c, ldc)
+		return
+	}
 	p := products.Get().(*product)
 	p.m, p.n, p.k = m, n, k
 	p.alpha, p.beta = alpha, beta
@@ -66,6 +70,37 @@ func multiply(m, n, k int, alpha float32, a, b matrix, packed *Packed, beta floa
 	p.a, p.b, p.c, p.panels = matrix{}, matrix{}, nil, nil
 	products.Put(p)
 }
+
+// fewRows of A are not worth the packing of a large transposed B.
+const fewRows = 48
+
+// multiplyTurned computes the product as the transpose of transpose(B)*transpose(A): of the two operands, A is the smaller one to
+// pack. The bits are the same.
+func multiplyTurned(m, n, k int, alpha float32, a, b matrix, beta float32, c []float32, ldc int) {
+	t := turned.Get().(*[]float32)
+	if cap(*t) < m*n {
+		*t = make([]float32, m*n)
+	}
+	*t = (*t)[:m*n]
+	if beta != 0 {
+		for i := range m {
+			column := (*t)[i:]
+			for j, v := range c[i*ldc:][:n] {
+				column[j*m] = v
+			}
+		}
+	}
+	multiply(n, m, k, alpha, matrix{b.data, b.col, b.row}, matrix{a.data, a.col, a.row}, nil, beta, *t, m)
+	for i := range m {
+		row, column := c[i*ldc:][:n], (*t)[i:]
+		for j := range row {
+			row[j] = column[j*m]
+		}
+	}
+	turned.Put(t)
+}
+
+var turned = sync.Pool{New: func() any { return new([]float32) }}
 
 // prepare packs what the micro-kernel cannot read where it lies: a transposed B, or a last panel that reaches beyond the
 // end of B's slice.

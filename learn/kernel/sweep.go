@@ -15,6 +15,7 @@ type sweep struct {
 	a, b, c, d, e, f []float32
 	cols             int
 	x                float32
+	eps              float64
 	adam             adamStep
 	mask             Mask
 }

@@ -94,6 +94,24 @@ func geluSlope(y, slope, x []float32) {
 	geluSlopePortable(y, slope, x)
 }
 
+func swiglu(y, gate, up, gateSlope, upSlope []float32) {
+	if n := len(y); vectorised(n) {
+		gate, up, gateSlope, upSlope = gate[:n], up[:n], gateSlope[:n], upSlope[:n]
+		swigluAVX2(&y[0], &gate[0], &up[0], &gateSlope[0], &upSlope[0], n)
+		return
+	}
+	swigluPortable(y, gate, up, gateSlope, upSlope)
+}
+
+func multiplyScaled(dst, x, y []float32, scale float32) {
+	if n := len(dst); vectorised(n) {
+		x, y = x[:n], y[:n]
+		multiplyScaledAVX2(&dst[0], &x[0], &y[0], n, scale)
+		return
+	}
+	multiplyScaledPortable(dst, x, y, scale)
+}
+
 func dropout(dst, x []float32, first uint32, m *Mask) {
 	if n := len(dst); vectorised(n) {
 		x = x[:n]

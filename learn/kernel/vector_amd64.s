@@ -127,6 +127,45 @@ done:
 	VZEROUPPER
 	RET
 
+// func multiplyScaledAVX2(dst *float32, x *float32, y *float32, n int, scale float32)
+// Requires: AVX
+TEXT ·multiplyScaledAVX2(SB), NOSPLIT, $0-36
+	VBROADCASTSS scale+32(FP), Y0
+	MOVQ         dst+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         y+16(FP), DX
+	MOVQ         n+24(FP), BX
+
+loop:
+	CMPQ    BX, $0x08
+	JL      rest
+	VMOVUPS (CX), Y1
+	VMULPS  Y0, Y1, Y1
+	VMOVUPS (DX), Y2
+	VMULPS  Y2, Y1, Y1
+	VMOVUPS Y1, (AX)
+	ADDQ    $0x20, AX
+	ADDQ    $0x20, CX
+	ADDQ    $0x20, DX
+	SUBQ    $0x08, BX
+	JMP     loop
+
+rest:
+	TESTQ      BX, BX
+	JZ         done
+	LEAQ       vectorMasks<>+0(SB), SI
+	NEGQ       BX
+	VMOVUPS    32(SI)(BX*4), Y1
+	VMASKMOVPS (CX), Y1, Y2
+	VMULPS     Y0, Y2, Y2
+	VMASKMOVPS (DX), Y1, Y0
+	VMULPS     Y0, Y2, Y2
+	VMASKMOVPS Y2, Y1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
 // func dotAVX2(x *float32, y *float32, n int) (sum float32)
 // Requires: AVX, FMA3, SSE
 TEXT ·dotAVX2(SB), NOSPLIT, $0-28
@@ -836,6 +875,116 @@ rest:
 	VMULPS       Y1, Y2, Y2
 	VMASKMOVPS   Y2, Y0, (AX)
 	VMASKMOVPS   Y6, Y0, (CX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func swigluAVX2(y *float32, gate *float32, up *float32, gateSlope *float32, upSlope *float32, n int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·swigluAVX2(SB), NOSPLIT, $0-48
+	MOVQ y+0(FP), AX
+	MOVQ gate+8(FP), CX
+	MOVQ up+16(FP), DX
+	MOVQ gateSlope+24(FP), BX
+	MOVQ upSlope+32(FP), SI
+	MOVQ n+40(FP), DI
+
+loop:
+	CMPQ         DI, $0x08
+	JL           rest
+	VMOVUPS      (CX), Y0
+	VMOVUPS      (DX), Y1
+	VXORPS       Y2, Y2, Y2
+	VSUBPS       Y0, Y2, Y2
+	VCMPPS       $0x05, lanesc2aeac4f<>+0(SB), Y2, Y3
+	VMOVUPS      lanes42b00f34<>+0(SB), Y5
+	VMINPS       Y2, Y5, Y2
+	VMULPS       lanes3fb8aa3b<>+0(SB), Y2, Y4
+	VROUNDPS     $0x00, Y4, Y4
+	VMOVAPS      Y2, Y5
+	VFNMADD231PS lanes3f318000<>+0(SB), Y4, Y5
+	VFNMADD231PS lanesb95e8083<>+0(SB), Y4, Y5
+	VMOVUPS      lanes39506967<>+0(SB), Y2
+	VFMADD213PS  lanes3ab743ce<>+0(SB), Y5, Y2
+	VFMADD213PS  lanes3c088908<>+0(SB), Y5, Y2
+	VFMADD213PS  lanes3d2aa9c1<>+0(SB), Y5, Y2
+	VFMADD213PS  lanes3e2aaaaa<>+0(SB), Y5, Y2
+	VFMADD213PS  lanes3f000000<>+0(SB), Y5, Y2
+	VMULPS       Y5, Y5, Y6
+	VFMADD213PS  Y5, Y6, Y2
+	VADDPS       lanes3f800000<>+0(SB), Y2, Y2
+	VCVTPS2DQ    Y4, Y4
+	VPADDD       lanes0000007f<>+0(SB), Y4, Y4
+	VPSLLD       $0x17, Y4, Y4
+	VMULPS       Y4, Y2, Y2
+	VANDPS       Y3, Y2, Y2
+	VMOVUPS      lanes3f800000<>+0(SB), Y3
+	VADDPS       Y2, Y3, Y4
+	VDIVPS       Y4, Y3, Y3
+	VMULPS       Y2, Y3, Y2
+	VMOVUPS      lanes3f800000<>+0(SB), Y4
+	VFMADD231PS  Y2, Y0, Y4
+	VMULPS       Y3, Y4, Y4
+	VMULPS       Y1, Y4, Y4
+	VMULPS       Y0, Y3, Y3
+	VMULPS       Y3, Y1, Y1
+	VMOVUPS      Y1, (AX)
+	VMOVUPS      Y4, (BX)
+	VMOVUPS      Y3, (SI)
+	ADDQ         $0x20, AX
+	ADDQ         $0x20, CX
+	ADDQ         $0x20, DX
+	ADDQ         $0x20, BX
+	ADDQ         $0x20, SI
+	SUBQ         $0x08, DI
+	JMP          loop
+
+rest:
+	TESTQ        DI, DI
+	JZ           done
+	LEAQ         vectorMasks<>+0(SB), R8
+	NEGQ         DI
+	VMOVUPS      32(R8)(DI*4), Y0
+	VMASKMOVPS   (CX), Y0, Y1
+	VMASKMOVPS   (DX), Y0, Y2
+	VXORPS       Y3, Y3, Y3
+	VSUBPS       Y1, Y3, Y3
+	VCMPPS       $0x05, lanesc2aeac4f<>+0(SB), Y3, Y4
+	VMOVUPS      lanes42b00f34<>+0(SB), Y6
+	VMINPS       Y3, Y6, Y3
+	VMULPS       lanes3fb8aa3b<>+0(SB), Y3, Y5
+	VROUNDPS     $0x00, Y5, Y5
+	VMOVAPS      Y3, Y6
+	VFNMADD231PS lanes3f318000<>+0(SB), Y5, Y6
+	VFNMADD231PS lanesb95e8083<>+0(SB), Y5, Y6
+	VMOVUPS      lanes39506967<>+0(SB), Y3
+	VFMADD213PS  lanes3ab743ce<>+0(SB), Y6, Y3
+	VFMADD213PS  lanes3c088908<>+0(SB), Y6, Y3
+	VFMADD213PS  lanes3d2aa9c1<>+0(SB), Y6, Y3
+	VFMADD213PS  lanes3e2aaaaa<>+0(SB), Y6, Y3
+	VFMADD213PS  lanes3f000000<>+0(SB), Y6, Y3
+	VMULPS       Y6, Y6, Y7
+	VFMADD213PS  Y6, Y7, Y3
+	VADDPS       lanes3f800000<>+0(SB), Y3, Y3
+	VCVTPS2DQ    Y5, Y5
+	VPADDD       lanes0000007f<>+0(SB), Y5, Y5
+	VPSLLD       $0x17, Y5, Y5
+	VMULPS       Y5, Y3, Y3
+	VANDPS       Y4, Y3, Y3
+	VMOVUPS      lanes3f800000<>+0(SB), Y4
+	VADDPS       Y3, Y4, Y5
+	VDIVPS       Y5, Y4, Y4
+	VMULPS       Y3, Y4, Y3
+	VMOVUPS      lanes3f800000<>+0(SB), Y5
+	VFMADD231PS  Y3, Y1, Y5
+	VMULPS       Y4, Y5, Y5
+	VMULPS       Y2, Y5, Y5
+	VMULPS       Y1, Y4, Y4
+	VMULPS       Y4, Y2, Y2
+	VMASKMOVPS   Y2, Y0, (AX)
+	VMASKMOVPS   Y5, Y0, (BX)
+	VMASKMOVPS   Y4, Y0, (SI)
 
 done:
 	VZEROUPPER

@@ -15,6 +15,11 @@ func geluGrad(dx, x, dy []float32)                       { geluGradPortable(dx, 
 func adamw(s *adamStep, w, g, m, v []float32)            { adamwPortable(s, w, g, m, v) }
 func geluSlope(y, slope, x []float32)                    { geluSlopePortable(y, slope, x) }
 
+func swiglu(y, gate, up, gateSlope, upSlope []float32) {
+	swigluPortable(y, gate, up, gateSlope, upSlope)
+}
+func multiplyScaled(dst, x, y []float32, scale float32) { multiplyScaledPortable(dst, x, y, scale) }
+
 func dropout(dst, x []float32, first uint32, m *Mask)    { dropoutPortable(dst, x, first, m, false) }
 func dropoutAdd(dst, x []float32, first uint32, m *Mask) { dropoutPortable(dst, x, first, m, true) }
 

@@ -127,6 +127,27 @@ func geluSlopePortable(y, slope, x []float32) {
 	}
 }
 
+// swigluPortable computes y = gate * sigmoid(gate) * up and its slopes.
+func swigluPortable(y, gate, up, gateSlope, upSlope []float32) {
+	gate, up, gateSlope, upSlope = gate[:len(y)], up[:len(y)], gateSlope[:len(y)], upSlope[:len(y)]
+	for i, g := range gate {
+		e := exp(-g)
+		sigmoid := 1 / (1 + e)
+		u := up[i]
+		y[i] = g * sigmoid * u
+		gateSlope[i] = u * sigmoid * (1 + g*(e*sigmoid))
+		upSlope[i] = g * sigmoid
+	}
+}
+
+// multiplyScaledPortable computes dst = x * y * scale.
+func multiplyScaledPortable(dst, x, y []float32, scale float32) {
+	x, y = x[:len(dst)], y[:len(dst)]
+	for i := range dst {
+		dst[i] = x[i] * scale * y[i]
+	}
+}
+
 // dropoutPortable computes dst = x * mask, or dst += x * mask, for elements whose indices begin at first.
 func dropoutPortable(dst, x []float32, first uint32, m *Mask, add bool) {
 	x = x[:len(dst)]

@@ -19,6 +19,11 @@ func scaleAVX2(alpha float32, x *float32, n int)
 //go:noescape
 func multiplyAVX2(dst *float32, x *float32, y *float32, n int, shift float32)
 
+// multiplyScaledAVX2 computes dst = x * y * scale.
+//
+//go:noescape
+func multiplyScaledAVX2(dst *float32, x *float32, y *float32, n int, scale float32)
+
 // dotAVX2 is the sum of x*y.
 //
 //go:noescape
@@ -58,6 +63,11 @@ func geluGradAVX2(dx *float32, x *float32, dy *float32, n int)
 //
 //go:noescape
 func geluSlopeAVX2(y *float32, slope *float32, x *float32, n int)
+
+// swigluAVX2 computes y = gate * sigmoid(gate) * up and its slopes.
+//
+//go:noescape
+func swigluAVX2(y *float32, gate *float32, up *float32, gateSlope *float32, upSlope *float32, n int)
 
 // dropoutAVX2 computes dst = x * mask.
 //

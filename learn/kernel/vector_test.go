@@ -63,6 +63,14 @@ func TestElementwise(t *testing.T) {
 			kernel.GELUSlope(dst, slope, slope)
 			near(t, "gelu with its slope", dst, 1e-6, func(i int) float64 { return geluExact(float64(x[i])) })
 			near(t, "slope of gelu", slope, 2e-6, func(i int) float64 { return float64(grad[i]) / float64(y[i]) })
+			gate, up := slices.Clone(x), slices.Clone(y)
+			kernel.SwiGLU(dst, gate, up, gate, up)
+			sigmoid := func(i int) float64 { return 1 / (1 + math.Exp(-float64(x[i]))) }
+			near(t, "SwiGLU", dst, 1e-6, func(i int) float64 { return float64(x[i]) * sigmoid(i) * float64(y[i]) })
+			near(t, "SwiGLU's slope of gate", gate, 1e-6, func(i int) float64 {
+				return float64(y[i]) * sigmoid(i) * (1 + float64(x[i])*(1-sigmoid(i)))
+			})
+			near(t, "SwiGLU's slope of up", up, 1e-6, func(i int) float64 { return float64(x[i]) * sigmoid(i) })
 			copy(dst, y)
 			kernel.Axpy(-1.5, x, dst)
 			near(t, "axpy", dst, 1e-6, func(i int) float64 { return float64(y[i]) - 1.5*float64(x[i]) })

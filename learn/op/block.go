@@ -32,10 +32,9 @@ type Block struct {
 	up           []*Affine // one that GELU follows, or gate and up of SwiGLU
 	down         *Affine
 	rope         *Rope // nil: positions are in x
-	glu          SwiGLU
 	scratch      *Scratch
 
-	// activations of the last Forward; u is the slope of GELU there, not what it was taken of
+	// activations of the last Forward; u is the slope of the activation there, not what it was taken of
 	a1, qkv, ctx, h, a2, u, g []float32
 	keptX, keptCtx            []float32 // rows Keep of x and ctx
 }
@@ -226,7 +225,7 @@ func (b *Block) finish(out, x, ctx []float32, p blockTensors) {
 	if len(b.up) == 1 {
 		kernel.GELUSlope(g, u, u)
 	} else {
-		b.glu.Forward(g, [][]float32{u[:len(g)], u[len(g):]})
+		kernel.SwiGLU(g, u[:len(g)], u[len(g):], u[:len(g)], u[len(g):])
 	}
 	copy(out, h)
 	b.down.forwardAdd(out, g, p.down)
@@ -291,10 +290,8 @@ func (b *Block) finishGrad(dh, grad []float32, p, d blockTensors) {
 	g, u := b.g[:n*b.down.in], b.u[:n*width(b.up)]
 	dg, du := b.scratch.slot(0, len(g)), b.scratch.slot(3, len(u))
 	b.down.backward(dg, 0, d.down, grad, g, p.down)
-	if len(b.up) == 1 {
-		kernel.Mul(du, u, dg)
-	} else {
-		b.glu.Backward([][]float32{du[:len(g)], du[len(g):]}, dg, [][]float32{u[:len(g)], u[len(g):]}, g)
+	for at := 0; at < len(u); at += len(dg) {
+		kernel.Mul(du[at:at+len(dg)], u[at:], dg)
 	}
 	da := b.scratch.slot(1, size)
 	applyGrad(da, b.up, d.up[:], du, b.a2[:size], p.up[:])

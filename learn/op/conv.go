@@ -13,19 +13,20 @@ import (
 // an image of height 1 with KH = 1.
 //
 // Unlike PyTorch's, pictures have their channels last, because then a row of a window is contiguous. The windows of all
-// images are unfolded into one matrix, so that the convolution is one matrix product:
-// [B*H'*W', KH*KW*C] x [KH*KW*C, O].
+// images are unfolded into one matrix, with a column of ones for the bias, so that the convolution is one matrix product:
+// [B*H'*W', KH*KW*C + 1] x [KH*KW*C + 1, O].
 type Conv2D struct {
 	StrideH, StrideW int // 0 means 1
 	PadH, PadW       int // zeros on each side
 	GELU             bool
 
 	size          convSize
-	x, out, bias  []float32 // what the tasks of Do work on
+	x, out        []float32 // what the tasks of Do work on
 	grad, dx      []float32
-	windows, dwin []float32 // [B*H'*W', KH*KW*C] of the last Forward, and its gradient
+	windows, dwin []float32 // [B*H'*W', KH*KW*C + 1] of the last Forward, ending in ones, and its gradient
 	slope, dpre   []float32 // [B*H'*W', O]: of GELU, and the gradient before it
-	rows, columns []float32 // the weight as [O, KH*KW*C] and transposed
+	rows          []float32 // the weight as [O, KH*KW*C]
+	columns       []float32 // the weight as [KH*KW*C + 1, O], ending in the bias
 	dcolumns      []float32
 }
 
@@ -69,12 +70,17 @@ func (c *Conv2D) Shape(in []tensor.Shape) (tensor.Shape, error) {
 func (c *Conv2D) Forward(out []float32, in [][]float32) {
 	s := &c.size
 	n, k := s.positions(), s.window()
-	sized(&c.windows, n*k)
+	if len(c.windows) < n*(k+1) {
+		c.windows = make([]float32, n*(k+1))
+		for i := k; i < len(c.windows); i += k + 1 {
+			c.windows[i] = 1
+		}
+	}
 	sized(&c.slope, n*s.out)
-	c.turn(in[1])
-	c.x, c.bias, c.out = in[0], in[2], out
+	c.turn(in[1], in[2])
+	c.x, c.out = in[0], out
 	kernel.Do(s.batch*s.oh, c.grain(), (*convolve)(c))
-	c.x, c.bias, c.out = nil, nil, nil
+	c.x, c.out = nil, nil
 }
 
 // grain is how many lines of the output a thread takes at a time.
@@ -84,10 +90,11 @@ func (c *Conv2D) grain() int { return 1 + convWork/(c.size.ow*c.size.window()*c.
 const convWork = 1 << 19
 
 // turn brings the weight [O, C, KH*KW] to the order of the windows.
-func (c *Conv2D) turn(weight []float32) {
+func (c *Conv2D) turn(weight, bias []float32) {
 	s := &c.size
 	k, area := s.window(), s.kh*s.kw
-	rows, columns := sized(&c.rows, len(weight)), sized(&c.columns, len(weight))
+	rows, columns := sized(&c.rows, len(weight)), sized(&c.columns, len(weight)+len(bias))
+	copy(columns[len(weight):], bias)
 	for o := range s.out {
 		for ch := range s.channels {
 			for p, v := range weight[(o*s.channels+ch)*area:][:area] {
@@ -122,10 +129,13 @@ func (c *Conv2D) Backward(grads [][]float32, grad []float32, _ [][]float32, _ []
 		kernel.Mul(dpre, c.slope[:n*s.out], grad)
 	}
 	if dw := grads[1]; dw != nil {
-		kernel.Gemm(true, false, k, s.out, n, 1, c.windows, k, dpre, s.out, 0, sized(&c.dcolumns, k*s.out), s.out)
+		dcolumns := sized(&c.dcolumns, (k+1)*s.out)
+		kernel.Gemm(true, false, k+1, s.out, n, 1, c.windows, k+1, dpre, s.out, 0, dcolumns, s.out)
 		c.turnBack(dw)
-	}
-	if db := grads[2]; db != nil {
+		if db := grads[2]; db != nil {
+			copy(db, dcolumns[k*s.out:])
+		}
+	} else if db := grads[2]; db != nil {
 		sumRows(db, dpre)
 	}
 	if dx := grads[0]; dx != nil {
@@ -143,7 +153,7 @@ func (c *convolve) Run(lo, hi int) {
 	s := &c.size
 	k := s.window()
 	for l := lo; l < hi; l++ {
-		c.unfold(c.windows[l*s.ow*k:][:s.ow*k], l/s.oh, l%s.oh)
+		c.unfold(c.windows[l*s.ow*(k+1):][:s.ow*(k+1)], l/s.oh, l%s.oh)
 	}
 	from, to := lo*s.ow, hi*s.ow
 	out := c.out[from*s.out : to*s.out]
@@ -151,10 +161,7 @@ func (c *convolve) Run(lo, hi int) {
 	if c.GELU {
 		pre = c.slope[from*s.out : to*s.out]
 	}
-	for i := 0; i < len(pre); i += s.out {
-		copy(pre[i:], c.bias)
-	}
-	kernel.Gemm(false, false, to-from, s.out, k, 1, c.windows[from*k:], k, c.columns, s.out, 1, pre, s.out)
+	kernel.Gemm(false, false, to-from, s.out, k+1, 1, c.windows[from*(k+1):], k+1, c.columns, s.out, 0, pre, s.out)
 	if c.GELU {
 		kernel.GELUSlope(out, pre, pre)
 	}
@@ -163,18 +170,18 @@ func (c *convolve) Run(lo, hi int) {
 // unfold writes the windows of one line of the output: for each position KH rows of KW*C elements.
 func (c *convolve) unfold(windows []float32, image, oy int) {
 	s := &c.size
-	line, row := s.w*s.channels, s.kw*s.channels
+	line, row, step := s.w*s.channels, s.kw*s.channels, s.window()+1
 	for ky := range s.kh {
 		y := oy*c.StrideH - c.PadH + ky
 		if y < 0 || y >= s.h {
-			for at := ky * row; at < len(windows); at += s.window() {
+			for at := ky * row; at < len(windows); at += step {
 				clear(windows[at:][:row])
 			}
 			continue
 		}
 		src := c.x[(image*s.h+y)*line:][:line]
 		from := -c.PadW * s.channels
-		for at := ky * row; at < len(windows); at += s.window() {
+		for at := ky * row; at < len(windows); at += step {
 			dst := windows[at:][:row]
 			if from >= 0 && from+row <= line {
 				copy(dst, src[from:])

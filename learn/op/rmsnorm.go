@@ -2,7 +2,6 @@ package op
 
 import (
 	"fmt"
-	"math"
 
 	"gorgonia.org/tensor"
 
@@ -40,53 +39,15 @@ func (l *RMSNorm) Backward(grads [][]float32, grad []float32, in [][]float32, _ 
 func (l *RMSNorm) parameters() []string { return []string{"gain"} }
 
 func (l *RMSNorm) forward(y, x []float32, p [][]float32) {
-	gain := p[0]
-	d := len(gain)
+	d := len(p[0])
 	n := len(x) / d
-	scale := sized(&l.scale, n)
-	kernel.Parallel(n, rowGrain(d), func(lo, hi int) {
-		for i := lo; i < hi; i++ {
-			x, y := x[i*d:][:d], y[i*d:][:d]
-			s := float32(1 / math.Sqrt(float64(kernel.Dot(x, x))/float64(d)+l.Eps))
-			scale[i] = s
-			for j, v := range x {
-				y[j] = v * s * gain[j]
-			}
-		}
-	})
+	kernel.RMSNorm(n, d, l.Eps, x, p[0], y, sized(&l.scale, n))
 }
 
 // backward writes the gradients that are not nil. dx may be dy.
 func (l *RMSNorm) backward(dx []float32, grads [][]float32, dy, x []float32, p [][]float32) {
-	gain := p[0]
-	d := len(gain)
+	d := len(p[0])
 	n := len(dy) / d
-	if dgain := grads[0]; dgain != nil { // first: dx may overwrite dy
-		clear(dgain)
-		for i, s := range l.scale[:n] {
-			x, dy := x[i*d:][:d], dy[i*d:][:d]
-			for j, g := range dy {
-				dgain[j] += g * x[j] * s
-			}
-		}
-	}
-	if dx == nil {
-		return
-	}
-	kernel.Parallel(n, rowGrain(d), func(lo, hi int) {
-		for i := lo; i < hi; i++ {
-			x, dy, dx, s := x[i*d:][:d], dy[i*d:][:d], dx[i*d:][:d], l.scale[i]
-			var dotted float32 // of dy*gain with x
-			for j, g := range dy {
-				dotted += g * gain[j] * x[j]
-			}
-			pull := dotted * s * s * s / float32(d)
-			for j, g := range dy {
-				dx[j] = s*g*gain[j] - pull*x[j]
-			}
-		}
-	})
+	clear(grads[0])
+	kernel.RMSNormGrad(n, d, x, p[0], l.scale[:n], dy, dx, grads[0])
 }
-
-// rowGrain is how many rows of d elements a thread takes at a time.
-func rowGrain(d int) int { return max(1, 1<<14/d) }

@@ -48,6 +48,16 @@ func (v *vectors) linear() {
 		s.store(y, 0)
 	})
 	v.finish()
+
+	v.function("multiplyScaledAVX2", "func(dst, x, y *float32, n int, scale float32)", "multiplyScaledAVX2 computes dst = x * y * scale.")
+	scale := v.argument("scale")
+	v.sweep([]string{"dst", "x", "y"}, func(s step) {
+		x := s.load(1)
+		v.VMULPS(scale, x, x)
+		v.VMULPS(s.load(2), x, x)
+		s.store(x, 0)
+	})
+	v.finish()
 }
 
 func (v *vectors) reductions() {
@@ -130,6 +140,30 @@ func (v *vectors) activations() {
 		v.VMULPS(x, sigmoid, sigmoid)
 		s.store(sigmoid, 0)
 		s.store(slope, 1)
+	})
+	v.finish()
+
+	v.function("swigluAVX2", "func(y, gate, up, gateSlope, upSlope *float32, n int)", "swigluAVX2 computes y = gate * sigmoid(gate) * up and its slopes.")
+	v.sweep([]string{"y", "gate", "up", "gateSlope", "upSlope"}, func(s step) {
+		gate, up := s.load(1), s.load(2)
+		negative := v.zero()
+		v.VSUBPS(gate, negative, negative)
+		e := v.exp(negative)
+		sigmoid, rest := v.YMM(), v.YMM()
+		v.VMOVUPS(v.all(1), sigmoid)
+		v.VADDPS(e, sigmoid, rest)
+		v.VDIVPS(rest, sigmoid, sigmoid)
+		// up * sigmoid * (1 + gate*(e*sigmoid))
+		v.VMULPS(e, sigmoid, e)
+		v.VMOVUPS(v.all(1), rest)
+		v.VFMADD231PS(e, gate, rest)
+		v.VMULPS(sigmoid, rest, rest)
+		v.VMULPS(up, rest, rest)
+		v.VMULPS(gate, sigmoid, sigmoid)
+		v.VMULPS(sigmoid, up, up)
+		s.store(up, 0)
+		s.store(rest, 3)
+		s.store(sigmoid, 4)
 	})
 	v.finish()
 }
