@@ -92,7 +92,7 @@ func (h *Home) CreateFederation(ctx context.Context, s FederationSpec) (id strin
 	if err != nil {
 		return "", fmt.Errorf("create federation: %w", err)
 	}
-	ds, err := packPublic(ctx, h, store, set, rows, s.Progress)
+	ds, err := packPublic(ctx, h, store, set, rows, s.Method.PublicLabels, s.Progress)
 	if err != nil {
 		return "", fmt.Errorf("create federation: pack public rows: %w", err)
 	}

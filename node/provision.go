@@ -49,10 +49,7 @@ func (p *provision) needs() []need {
 	}
 	list = append(list, need{"edge base model", p.genesis.Bases[record.RoleEdge].Blob})
 	if p.role == record.RoleSuper {
-		list = append(list, need{"super-peer base model", p.genesis.Bases[record.RoleSuper].Blob})
-	}
-	if p.genesis.knowsTargets(p.role) {
-		list = append(list, need{"public targets", ds.Targets})
+		list = append(list, need{"super-peer base model", p.genesis.Bases[record.RoleSuper].Blob}, need{"public targets", ds.Targets})
 	}
 	return list
 }
@@ -190,11 +187,10 @@ func (p *provision) extractArchive(dir string, m record.Modality) error {
 // maxIndex bounds the index and the targets of a public data set.
 const maxIndex = 256 << 20
 
-// writeMetadata writes the public rows' metadata: the index without the modalities that are not here, and with the targets for those who may know them.
+// writeMetadata writes the public rows' metadata: the index without the modalities that are not here, and on a super-peer with the targets.
 func (p *provision) writeMetadata(path string) error {
 	targets := map[string]string{}
-	known := p.genesis.knowsTargets(p.role)
-	if known {
+	if p.role == record.RoleSuper {
 		err := p.readLines(p.genesis.Data.Targets, func(line map[string]string) error {
 			targets[line["id"]] = line["target"]
 			return nil
@@ -210,7 +206,7 @@ func (p *provision) writeMetadata(path string) error {
 				delete(line, key)
 			}
 		}
-		if known {
+		if p.role == record.RoleSuper {
 			line["target"] = targets[line["id"]]
 		}
 		return appendLine(&out, line)

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 
 	"github.com/mlecs/mlecs/learn/data"
+	"github.com/mlecs/mlecs/learn/method"
 	"github.com/mlecs/mlecs/storage"
 	"github.com/mlecs/mlecs/storage/record"
 )
@@ -21,9 +22,9 @@ const fileSuffix = "_file_name"
 
 // packPublic turns rows into the federation's public data set: blobs in store and what the genesis says of them.
 //
-// Every member gets index and archives; the targets are for super-peers, and for edges if the federation says so. So nothing in index or archives may tell a target: ids and file
+// Every member gets index and archives, only super-peers get the targets; labels (of the method's config) may put them into the index, too. Else nothing in index or archives may tell a target: ids and file
 // names are made anew (originals often hold the label), in an order that depends on the files' content alone.
-func packPublic(ctx context.Context, h *Home, store *storage.Store, set *data.Set, rows []data.Row, progress func(string, int64, int64)) (record.DataSet, error) {
+func packPublic(ctx context.Context, h *Home, store *storage.Store, set *data.Set, rows []data.Row, labels string, progress func(string, int64, int64)) (record.DataSet, error) {
 	var ds record.DataSet
 	progress("measuring the public rows", 0, 1)
 	specs, err := set.Fit(rows)
@@ -36,7 +37,7 @@ func packPublic(ctx context.Context, h *Home, store *storage.Store, set *data.Se
 		return ds, fmt.Errorf("make a temporary folder: %w", err)
 	}
 	defer os.RemoveAll(tmp)
-	anon, err := anonymise(ctx, set, rows, tmp, progress)
+	anon, err := anonymise(ctx, set, rows, tmp, labels == method.LabelsEdges, progress)
 	if err != nil {
 		return ds, err
 	}
@@ -80,8 +81,9 @@ func putPiped(store *storage.Store, write func(io.Writer) error) (record.Blob, e
 // anonymous is the metadata of anonymised rows.
 type anonymous struct{ index, targets []byte }
 
-// anonymise links the rows' files into dir under new names and writes metadata.jsonl there.
-func anonymise(ctx context.Context, set *data.Set, rows []data.Row, dir string, progress func(string, int64, int64)) (*anonymous, error) {
+// anonymise links the rows' files into dir under new names and writes metadata.jsonl there, with
+// targets if labelled.
+func anonymise(ctx context.Context, set *data.Set, rows []data.Row, dir string, labelled bool, progress func(string, int64, int64)) (*anonymous, error) {
 	public, err := set.Anonymous(ctx, rows, func(done, total int) { progress("reading the public rows", int64(done), int64(total)) })
 	if err != nil {
 		return nil, err
@@ -94,6 +96,9 @@ func anonymise(ctx context.Context, set *data.Set, rows []data.Row, dir string, 
 		}
 		if r.Domain != "" {
 			line["domain"] = r.Domain
+		}
+		if labelled {
+			line["target"] = r.Target
 		}
 		for _, m := range r.FileModalities() {
 			name := m + "/" + r.ID + filepath.Ext(r.Files[m])

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/mlecs/mlecs/learn/data"
+	"github.com/mlecs/mlecs/learn/method"
 	"github.com/mlecs/mlecs/storage"
 	"github.com/mlecs/mlecs/storage/record"
 )
@@ -25,7 +26,7 @@ func packed(t *testing.T, rows []tinyRow) (*Home, *storage.Store, *genesis) {
 	}
 	t.Cleanup(func() { store.Close() })
 	set := writeTiny(t, t.TempDir(), 1, rows)
-	ds, err := packPublic(t.Context(), h, store, set, rowsOf(set, train), ignore)
+	ds, err := packPublic(t.Context(), h, store, set, rowsOf(set, train), method.LabelsCloud, ignore)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,12 +71,28 @@ func TestPublicDataTellsNoTarget(t *testing.T) {
 	}
 }
 
+func TestPublicTargetsForEdges(t *testing.T) {
+	store := newStore(t)
+	set := writeTiny(t, t.TempDir(), 1, tinyRows("a", 8, 0))
+	ds, err := packPublic(t.Context(), &Home{Dir: t.TempDir()}, store, set, set.Rows, method.LabelsEdges, ignore)
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := store.ReadBlob(ds.Index.CID, ds.Index.Bytes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(string(raw), `"target":"bright fast"`); n != 2 {
+		t.Errorf("the index has %d rows \"bright fast\", want 2:\n%s", n, raw)
+	}
+}
+
 func TestPublicDataDoesNotDependOnTheOrderOfRows(t *testing.T) {
 	rows := tinyRows("a", 8, 0)
 	set := writeTiny(t, t.TempDir(), 1, rows)
 	pack := func(rows []data.Row) record.DataSet {
 		h := &Home{Dir: t.TempDir()}
-		ds, err := packPublic(t.Context(), h, newStore(t), set, rows, ignore)
+		ds, err := packPublic(t.Context(), h, newStore(t), set, rows, method.LabelsCloud, ignore)
 		if err != nil {
 			t.Fatal(err)
 		}

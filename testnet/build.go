@@ -132,17 +132,20 @@ func (t *Testnet) newNode(i int) Node {
 
 // found creates the federation in the first super-peer's home.
 func (t *Testnet) found(ctx context.Context, h *node.Home, part *data.Partition) error {
+	cfg, err := t.opt.Tuned.Config("mlecs", t.opt.Setting, t.opt.Seed)
+	if err != nil {
+		return err
+	}
 	ids := make([]string, len(part.Public))
 	for i, r := range part.Public {
 		ids[i] = r.ID
 	}
 	spec := node.FederationSpec{
-		Name: "testnet", Data: t.set.Dir, PublicIDs: ids, Target: t.opt.Target, Method: t.opt.Method, Share: method.DefaultShare(),
+		Name: "testnet", Data: t.set.Dir, PublicIDs: ids, Target: t.opt.Target, Method: cfg, Share: method.DefaultShare(),
 		// A round waits for every edge that is connected, and while there are none, for half of them.
 		Policy:   record.RoundPolicy{Rounds: uint64(t.opt.Rounds), Quorum: 1, Min: uint64(t.opt.Nodes+1) / 2, Deadline: t.opt.Deadline.Milliseconds()},
 		Progress: func(stage string, done, total int64) { t.show.progress(stage, done, total) },
 	}
-	spec.Method.Seed, spec.Method.PublicLabels = t.opt.Seed, t.opt.PublicLabels
 	id, err := h.CreateFederation(ctx, spec)
 	if err != nil {
 		return err

@@ -3,6 +3,7 @@ package testnet_test
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"flag"
 	"fmt"
 	"log/slog"
@@ -13,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mlecs/mlecs/learn/experiment"
 	"github.com/mlecs/mlecs/node"
 	"github.com/mlecs/mlecs/testnet"
 )
@@ -65,9 +67,14 @@ func tiny(t *testing.T) testnet.Options {
 	o := testnet.Defaults()
 	o.Out = t.TempDir() + "/net"
 	o.RowsPerHome = 24
-	o.Nodes, o.Rounds = 2, 1
-	o.Method.CCLSteps, o.Method.AMTSteps, o.Method.CloudSteps, o.Method.Batch = 2, 2, 2, 4
+	o.Nodes, o.Rounds, o.Steps = 2, 1, 4
+	o.Tuned = batchOf(4)
 	return o
+}
+
+// batchOf sets the rows of a step.
+func batchOf(n int) experiment.Tuned {
+	return experiment.Tuned{"mlecs": json.RawMessage(fmt.Sprintf(`{"batch": %d}`, n))}
 }
 
 // within polls until ok, and fails after a minute.

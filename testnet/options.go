@@ -21,10 +21,10 @@ type Options struct {
 	Out                string // the testnet's folder; empty: "testnet" in the mlecs home
 	Keep               bool   // keep data, base models and learner state after Run, so that the nodes can be started again
 
-	RowsPerHome int           // of the generated data
-	Method      method.Config // hyper-parameters; the setting and Seed say the rest
-	Deadline    time.Duration // a round closes with what is in after this long
-	Stall       time.Duration // give up when nothing moves for this long
+	RowsPerHome int              // of the generated data
+	Tuned       experiment.Tuned // hyper-parameters; nil: the defaults
+	Deadline    time.Duration    // a round closes with what is in after this long
+	Stall       time.Duration    // give up when nothing moves for this long
 
 	detached  bool   // nodes outlive this process
 	InProcess bool   // run the nodes inside this process
@@ -38,14 +38,11 @@ type Options struct {
 // Defaults is what `mlecs testnet run` does without flags: few edges with all the rows that there are. Its rounds are few and long: a
 // demonstration has no time for many.
 func Defaults() Options {
-	m := method.Default()
-	m.CCLSteps, m.AMTSteps, m.CloudSteps = 80, 120, 120
 	return Options{
-		Setting:     experiment.Setting{Nodes: 3, Families: 1, PublicLabels: method.LabelsCloud, Rounds: 3},
+		Setting:     experiment.Setting{Nodes: 3, Families: 1, PublicLabels: method.LabelsCloud, Rounds: 3, Steps: 600},
 		Supers:      1,
 		Seed:        1,
 		RowsPerHome: 160,
-		Method:      m,
 		Deadline:    60 * time.Second,
 		Stall:       2 * time.Minute,
 	}

@@ -54,8 +54,8 @@ func TestProcesses(t *testing.T) {
 	}
 	var text bytes.Buffer
 	o := tiny(t)
-	o.Nodes, o.Rounds, o.Text = 3, 14, &text
-	o.Method.CCLSteps, o.Method.AMTSteps, o.Method.CloudSteps, o.Method.Batch = 10, 10, 10, 8
+	o.Nodes, o.Rounds, o.Steps, o.Text = 3, 14, 14*20, &text
+	o.Tuned = batchOf(8)
 	o.Deadline = 20 * time.Second
 	exe, err := os.Executable()
 	if err != nil {
@@ -181,7 +181,7 @@ func TestInterruptedRunLeavesNoProcess(t *testing.T) {
 		t.Skip("runs real processes: go test ./testnet -processes")
 	}
 	o := tiny(t)
-	o.Rounds = 1000
+	o.Rounds, o.Steps = 1000, 4000
 	ctx, cancel := context.WithCancel(t.Context())
 	o.Text = writerFunc(func(b []byte) {
 		if strings.Contains(string(b), "round 1 closed") {

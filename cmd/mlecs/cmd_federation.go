@@ -58,6 +58,7 @@ admits members.`,
 	f.StringVar(&o.method.Contrast, "contrast", o.method.Contrast, "loss of CCL: similarity or gram")
 	f.IntVar(&o.method.Spec.Rank, "rank", o.method.Spec.Rank, "LoRA rank")
 	f.Float64Var(&o.method.Spec.Alpha, "alpha", o.method.Spec.Alpha, "LoRA alpha")
+	f.StringVar(&o.method.PublicLabels, "public-labels", o.method.PublicLabels, "who gets the targets of the public rows: cloud (super-peers alone) or edges (everybody)")
 	f.Uint64Var(&o.method.Seed, "seed", o.method.Seed, "seed of models and steps")
 	return cmd
 }

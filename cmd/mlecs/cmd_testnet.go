@@ -7,7 +7,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"github.com/mlecs/mlecs/learn/method"
+	"github.com/mlecs/mlecs/learn/experiment"
 	"github.com/mlecs/mlecs/node/api"
 	"github.com/mlecs/mlecs/testnet"
 )
@@ -17,10 +17,14 @@ func newTestnetCommand() *cobra.Command {
 		newTestnetRunCommand(), newTestnetUpCommand(), newTestnetPsCommand(), newTestnetDownCommand(), newTestnetLogsCommand())
 }
 
+// demoSteps is how many steps an edge takes a round: a demonstration has no time for many rounds.
+const demoSteps = 200
+
 // testnetFlags are those of `testnet run` and `testnet up`.
 type testnetFlags struct {
 	options testnet.Options
 	deal    *pflag.FlagSet // those that an experiment has, too
+	tuned   string
 	json    string
 }
 
@@ -33,7 +37,8 @@ func (f *testnetFlags) flags(cmd *cobra.Command) {
 	fs.StringVar(&o.Data, "data", "", "data set folder (default: one is generated)")
 	fs.Uint64Var(&o.Seed, "seed", o.Seed, "seed of data, partition and models")
 	f.deal = pflag.NewFlagSet("deal", pflag.ContinueOnError)
-	dealFlags(f.deal, &o.Setting)
+	dealFlags(f.deal, &o.Setting, &f.tuned)
+	f.deal.Lookup("steps").DefValue = fmt.Sprintf("%d a round, or as an experiment", demoSteps)
 	fs.AddFlagSet(f.deal)
 	outFlag(cmd, &o.Out)
 	fs.StringVar(&f.json, "json", "", "also write report.json to this file; - is standard output")
@@ -44,17 +49,30 @@ func outFlag(cmd *cobra.Command, out *string) {
 	cmd.Flags().StringVar(out, "out", "", "folder of the testnet (default \"testnet\" in the mlecs home)")
 }
 
-// asExperiment tells whether the nodes are to do what an experiment does: by the flags that both have.
-func (f *testnetFlags) asExperiment() bool {
-	given := false
+// configure settles how the nodes learn. By default a round is as long as a demonstration needs it; with any of the flags that an experiment
+// has, too, the nodes learn as they do there.
+func (f *testnetFlags) configure(fs *pflag.FlagSet) error {
+	o, given := &f.options, false
 	f.deal.VisitAll(func(flag *pflag.Flag) { given = given || flag.Changed })
-	return given
+	switch {
+	case fs.Changed("steps"):
+	case given:
+		o.Steps = experiment.Default().Steps
+	default:
+		o.Steps = demoSteps * o.Rounds
+	}
+	if f.tuned == "" {
+		return nil
+	}
+	var err error
+	o.Tuned, err = experiment.ReadTuned(f.tuned)
+	return err
 }
 
 // prepare validates the options and opens the outputs. finish closes them.
 func (f *testnetFlags) prepare(cmd *cobra.Command) (finish func() error, err error) {
-	if f.asExperiment() {
-		f.options.Method = method.Default()
+	if err := f.configure(cmd.Flags()); err != nil {
+		return nil, err
 	}
 	if err := f.options.Validate(); err != nil {
 		return nil, usageError{err}

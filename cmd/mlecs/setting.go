@@ -6,14 +6,16 @@ import (
 	"github.com/mlecs/mlecs/learn/experiment"
 )
 
-// dealFlags are those that say how a data set is dealt out to edges, but for their number and the rounds: the same in a testnet and in an
-// experiment.
-func dealFlags(f *pflag.FlagSet, s *experiment.Setting) {
+// dealFlags are those that say how a data set is dealt out to edges and how they learn, but for their number and the rounds: the same in a
+// testnet and in an experiment.
+func dealFlags(f *pflag.FlagSet, s *experiment.Setting, tuned *string) {
 	f.StringVar(&s.Target, "target", s.Target, "field of the rows to generate (default \"target\")")
 	f.IntVar(&s.RowsPerNode, "rows-per-node", s.RowsPerNode, "private training rows of an edge, at most; 0: all that there are")
 	f.IntVar(&s.PublicRows, "public-rows", s.PublicRows, "public rows; 0: half of the training rows")
 	f.Float64Var(&s.ModalityRate, "modality-rate", s.ModalityRate, "probability that an edge has a modality; 0: as the data suggests")
 	f.IntVar(&s.Families, "families", s.Families, "structures (base model, encoders, fusion, LoRA rank) among the edges: 1 or 2")
 	f.StringVar(&s.PublicLabels, "public-labels", s.PublicLabels, "who knows the targets of the public rows: cloud (the super-peers alone) or edges (everybody)")
+	f.IntVar(&s.Steps, "steps", s.Steps, "optimiser steps of an edge in all rounds together")
+	f.StringVar(tuned, "tuned", "", "hyper-parameters by method, from mlecs experiment --tune (default: built in)")
 	f.StringVar(&s.GroupBy, "group-by", s.GroupBy, "field whose rows are never divided between training and test (default \"sequence\")")
 }

@@ -70,7 +70,7 @@ func Execute(ctx context.Context, opt Options) (*Results, error) {
 		Runs:     x.sorted(),
 	}
 	for _, m := range opt.Methods {
-		if res.Settings.Config[m], err = opt.Tuned.config(m, opt.Setting, 0); err != nil {
+		if res.Settings.Config[m], err = opt.Tuned.Config(m, opt.Setting, 0); err != nil {
 			return nil, err
 		}
 	}
@@ -181,7 +181,7 @@ func (x *execution) one(ctx context.Context, name string, seed uint64) (*Run, er
 	if shared.err != nil {
 		return nil, shared.err
 	}
-	cfg, err := x.Tuned.config(name, x.Setting, seed)
+	cfg, err := x.Tuned.Config(name, x.Setting, seed)
 	if err != nil {
 		return nil, err
 	}
@@ -228,7 +228,7 @@ func (x *execution) sorted() []Run {
 
 // file names the run by everything it depends on but the data's content.
 func (x *execution) file(name string, seed uint64) (string, error) {
-	cfg, err := x.Tuned.config(name, x.Setting, seed)
+	cfg, err := x.Tuned.Config(name, x.Setting, seed)
 	if err != nil {
 		return "", err
 	}

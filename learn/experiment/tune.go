@@ -40,8 +40,8 @@ func space(name string) []knob {
 	return s
 }
 
-// config is the configuration of a method under a setting: tuned values, or for a variant of mlecs those of mlecs, over the defaults.
-func (t Tuned) config(name string, s Setting, seed uint64) (method.Config, error) {
+// Config is the configuration of a method under a setting: tuned values, or for a variant of mlecs those of mlecs, over the defaults.
+func (t Tuned) Config(name string, s Setting, seed uint64) (method.Config, error) {
 	cfg := s.Configure(method.Default(), seed)
 	values, ok := t[name]
 	if !ok && name != ours+"-paper" && strings.HasPrefix(name, ours+"-") {
@@ -80,7 +80,7 @@ func ReadTuned(file string) (Tuned, error) {
 		if !slices.Contains(method.Methods(), m) {
 			return nil, fmt.Errorf("%s: %q is no method; there are %s", file, m, strings.Join(method.Methods(), ", "))
 		}
-		cfg, err := t.config(m, Default(), 1)
+		cfg, err := t.Config(m, Default(), 1)
 		if err == nil {
 			err = cfg.Validate()
 		}

@@ -25,12 +25,12 @@ type Federation struct {
 	Share   []string      `cbor:"share"` // component kinds that leave a node: "lora", "encoder", "connector"
 }
 
-// DataSet is the public data set: rows for every member, targets for super-peers only.
+// DataSet is the public data set: rows for every member, targets for super-peers only, unless the method hands them out.
 type DataSet struct {
 	Name       string     `cbor:"name"`
 	Generated  bool       `cbor:"generated"`
 	Rows       uint64     `cbor:"rows"`
-	Index      Blob       `cbor:"index"`   // metadata.jsonl of the public rows without targets
+	Index      Blob       `cbor:"index"`   // metadata.jsonl of the public rows, without targets unless edges may see them
 	Targets    Blob       `cbor:"targets"` // JSON lines {"id","target"}; served to super-peers only
 	Modalities []Modality `cbor:"modalities"`
 }
