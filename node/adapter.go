@@ -42,13 +42,9 @@ func (v *view) Adapter(_ context.Context, delta string) (*api.Adapter, error) {
 	}
 	if v.ledger != nil && v.genesis != nil {
 		for _, a := range slices.Backward(v.ledger.rounds()) {
-			components := make([]record.Component, len(a.body.Components))
-			for i, c := range a.body.Components {
-				components[i] = c.Component
-			}
-			if c := v.loraOf(components); c != nil && v.store.HasBlob(c.Blob.CID) {
+			if c, base := v.averagedLora(a); c != nil {
 				out := &api.Adapter{Of: "aggregate", CID: a.cid.String(), Round: a.body.Round, Author: a.Author.String()}
-				return out, v.describeAdapter(out, *c, v.genesis.Bases[record.RoleEdge].Blob.CID)
+				return out, v.describeAdapter(out, *c, base)
 			}
 		}
 		for _, d := range slices.Backward(v.ledger.allDeltas()) {
@@ -60,15 +56,34 @@ func (v *view) Adapter(_ context.Context, delta string) (*api.Adapter, error) {
 	return nil, api.Advise(fmt.Errorf("an adapter: %w: nothing has been learned or received yet", api.ErrNotFound), "start the node and wait for a round: mlecs rounds")
 }
 
-// loraOf finds the LoRA among components: of several, one that is stored.
+// loraOf finds the LoRA among the components of a delta.
 func (v *view) loraOf(all []record.Component) *record.Component {
-	var found *record.Component
 	for i, c := range all {
-		if c.Name == loraName && (found == nil || !v.store.HasBlob(found.Blob.CID)) {
-			found = &all[i]
+		if c.Name == loraName {
+			return &all[i]
 		}
 	}
-	return found
+	return nil
+}
+
+// averagedLora finds the stored LoRA of an aggregate, the first family's if there are several, with its base. That is the base of the
+// deltas that it was averaged from; where it came from none, as in round 0, only a federation of one family leaves no doubt.
+func (v *view) averagedLora(a *aggregateEntry) (*record.Component, cid.Cid) {
+	bases := map[cid.Cid]cid.Cid{} // by delta
+	for _, in := range a.body.Inputs {
+		for _, d := range v.ledger.round(in.Round) {
+			bases[d.cid] = d.body.Base
+		}
+	}
+	for _, family := range v.genesis.Bases.Edge {
+		for _, c := range a.body.Components {
+			of := func(in record.ComponentWeight) bool { return bases[in.Delta] == family.Blob.CID }
+			if c.Name == loraName && v.store.HasBlob(c.Blob.CID) && (len(v.genesis.Bases.Edge) == 1 || slices.ContainsFunc(c.Inputs, of)) {
+				return &c.Component, family.Blob.CID
+			}
+		}
+	}
+	return nil, cid.Undef
 }
 
 func (v *view) adapterOf(d *deltaEntry, c record.Component) (*api.Adapter, error) {
@@ -115,9 +130,10 @@ func (v *view) describeAdapter(a *api.Adapter, c record.Component, base cid.Cid)
 	if a.BaseFile, err = filepath.Abs(v.store.BlobPath(base)); err != nil {
 		return err
 	}
-	for _, role := range []record.Role{record.RoleEdge, record.RoleSuper} {
-		if b := v.genesis.Bases[role]; b.Blob.CID == base {
-			a.Base = api.Model{Name: b.Name, Role: string(role), CID: base.String(), Params: b.Params, Bytes: b.Blob.Bytes, Stored: v.store.HasBlob(base)}
+	for family, b := range v.genesis.Bases.Edge {
+		if b.Blob.CID == base {
+			a.Base = v.model(record.RoleEdge, b)
+			a.Base.Family = family
 			break
 		}
 	}

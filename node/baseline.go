@@ -103,8 +103,8 @@ func (n *Node) compare(ctx context.Context) error {
 
 func newBaseline(l *learner) (*baseline, baselineState, error) {
 	var state baselineState
-	role, cfg := l.member.Role, l.genesis.method
-	base, err := loadBase(l.store, l.genesis, role)
+	role, cfg := l.member.Role, l.seat.config()
+	base, err := loadBase(l.store, l.seat.base())
 	if err != nil {
 		return nil, state, err
 	}

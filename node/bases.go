@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 
 	"github.com/mlecs/mlecs/learn/data"
 	"github.com/mlecs/mlecs/learn/method"
@@ -19,20 +20,31 @@ import (
 // maxBase bounds a base model blob.
 const maxBase = 8 << 30
 
+// withFamilies is the method for a federation with these many bases given for edges: a family that only its base tells from the first
+// has the first's structure.
+func withFamilies(m method.Config, bases int) method.Config {
+	m.Families = slices.Clone(m.Families)
+	for 1+len(m.Families) < bases {
+		m.Families = append(m.Families, method.Family{})
+	}
+	return m
+}
+
 // makeBases stores the base models given, and pretrains those that are not on the targets of the public rows.
-func makeBases(ctx context.Context, store *storage.Store, rows []data.Row, s FederationSpec) (map[record.Role]record.Base, error) {
+func makeBases(ctx context.Context, store *storage.Store, rows []data.Row, s FederationSpec) (record.Bases, error) {
+	var none record.Bases
 	var given method.Bases
-	if s.EdgeBase != "" {
-		b, err := readBaseFile(s.EdgeBase)
+	for _, path := range s.EdgeBases {
+		b, err := readBaseFile(path)
 		if err != nil {
-			return nil, err
+			return none, err
 		}
 		given.Small = append(given.Small, b)
 	}
 	if s.SuperBase != "" {
 		var err error
 		if given.Large, err = readBaseFile(s.SuperBase); err != nil {
-			return nil, err
+			return none, err
 		}
 	}
 	texts := make([]string, len(rows))
@@ -44,20 +56,29 @@ func makeBases(ctx context.Context, store *storage.Store, rows []data.Row, s Fed
 		err = api.Advise(err, "train the others with the tokenizer of the first")
 	}
 	if err != nil {
-		return nil, err
+		return none, err
 	}
-	name := func(pretrained, file string) string {
-		if file != "" {
-			return "given"
+	var out record.Bases
+	for family, b := range all.Small {
+		name := "edge-small"
+		if family < len(s.EdgeBases) {
+			name = "given"
 		}
-		return pretrained
+		if family > 0 {
+			name = fmt.Sprintf("%s-%d", name, family)
+		}
+		base, err := storeBase(store, name, b)
+		if err != nil {
+			return none, err
+		}
+		out.Edge = append(out.Edge, base)
 	}
-	bases := map[record.Role]record.Base{}
-	if bases[record.RoleEdge], err = storeBase(store, name("edge-small", s.EdgeBase), all.Small[0]); err != nil {
-		return nil, err
+	name := "super-large"
+	if s.SuperBase != "" {
+		name = "given"
 	}
-	bases[record.RoleSuper], err = storeBase(store, name("super-large", s.SuperBase), all.Large)
-	return bases, err
+	out.Super, err = storeBase(store, name, all.Large)
+	return out, err
 }
 
 func storeBase(store *storage.Store, name string, b *model.Base) (record.Base, error) {
@@ -85,9 +106,8 @@ func readBaseFile(path string) (*model.Base, error) {
 	return b, nil
 }
 
-// loadBase reads a role's base model from the store, where its content was verified when it came in.
-func loadBase(store *storage.Store, g *genesis, role record.Role) (*model.Base, error) {
-	base := g.Bases[role]
+// loadBase reads a base model from the store, where its content was verified when it came in.
+func loadBase(store *storage.Store, base record.Base) (*model.Base, error) {
 	r, size, err := store.OpenBlob(base.Blob.CID)
 	if err != nil {
 		return nil, fmt.Errorf("open base model %s (%s): %w", base.Name, base.Blob.CID, err)

@@ -24,16 +24,16 @@ func tinyMethod() method.Config {
 	return c
 }
 
-// tinyBases writes base models for both roles, as `mlecs model train` would.
-func tinyBases(t *testing.T, dir string) (edge, super string) {
+// tinyBases writes base models, two for families of edges and one for super-peers, as `mlecs model train` would.
+func tinyBases(t *testing.T, dir string) (edge, other, super string) {
 	t.Helper()
 	texts := []string{"dark slow", "bright slow", "dark fast", "bright fast"}
 	tok, err := model.TrainTokenizer(texts, 300)
 	if err != nil {
 		t.Fatal(err)
 	}
-	write := func(name string, layers int) string {
-		b, err := model.Pretrain(t.Context(), model.Config{Layers: layers, Dim: 16, Heads: 2, Vocab: tok.Size(), Positions: 32, Eps: 1e-5}, tok, texts,
+	write := func(name string, family model.Family, layers int) string {
+		b, err := model.Pretrain(t.Context(), model.Config{Family: family, Layers: layers, Dim: 16, Heads: 2, Vocab: tok.Size(), Positions: 32, Eps: 1e-5}, tok, texts,
 			model.PretrainOptions{Steps: 20, Batch: 4, LR: 1e-2, Seed: 1})
 		if err != nil {
 			t.Fatal(err)
@@ -46,7 +46,7 @@ func tinyBases(t *testing.T, dir string) (edge, super string) {
 		writeFileT(t, path, buf.Bytes())
 		return path
 	}
-	return write("edge.safetensors", 1), write("super.safetensors", 2)
+	return write("edge.safetensors", model.GPT2, 1), write("other.safetensors", model.Llama, 1), write("super.safetensors", model.GPT2, 2)
 }
 
 // cluster is a federation of nodes in this process.
@@ -65,16 +65,21 @@ type member struct {
 	done chan error
 }
 
-// newCluster makes a home "super" that has created a federation.
+// newCluster makes a home "super" that has created a federation of one family.
 func newCluster(t *testing.T, policy record.RoundPolicy) *cluster {
+	t.Helper()
+	return newClusterOf(t, 1, policy)
+}
+
+func newClusterOf(t *testing.T, families int, policy record.RoundPolicy) *cluster {
 	t.Helper()
 	c := &cluster{t: t, dir: t.TempDir(), nodes: map[string]*member{}}
 	rows := filepath.Join(c.dir, "super-rows")
 	writeTiny(t, rows, 1, tinyRows("s", 12, 4))
 	s := c.home("super", func(cfg *Config) { cfg.Data = rows })
-	edgeBase, superBase := tinyBases(t, c.dir)
+	edgeBase, otherBase, superBase := tinyBases(t, c.dir)
 	_, err := s.home.CreateFederation(t.Context(), FederationSpec{
-		Name: "tiny", Data: rows, EdgeBase: edgeBase, SuperBase: superBase, Method: tinyMethod(), Share: method.DefaultShare(), Policy: policy,
+		Name: "tiny", Data: rows, EdgeBases: []string{edgeBase, otherBase}[:families], SuperBase: superBase, Method: tinyMethod(), Share: method.DefaultShare(), Policy: policy,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -103,10 +108,16 @@ func (c *cluster) join(name string, modalities ...string) *member {
 
 func (c *cluster) joinAs(role record.Role, name string, modalities ...string) *member {
 	c.t.Helper()
+	return c.joinWith(role, name, func(cfg *Config) { cfg.Modalities = modalities })
+}
+
+func (c *cluster) joinWith(role record.Role, name string, change func(*Config)) *member {
+	c.t.Helper()
 	rows := filepath.Join(c.dir, name+"-rows")
 	writeTiny(c.t, rows, uint64(len(c.nodes))+1, tinyRows(name, 8, 4))
 	m := c.home(name, func(cfg *Config) {
-		cfg.Role, cfg.Data, cfg.Modalities, cfg.Baseline = string(role), rows, modalities, role == record.RoleEdge
+		cfg.Role, cfg.Data, cfg.Baseline = string(role), rows, role == record.RoleEdge
+		change(cfg)
 	})
 	token, err := c.nodes["super"].home.Invite(c.t.Context(), role, time.Hour, nil)
 	if err != nil {

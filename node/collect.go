@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/ipfs/go-cid"
-	"github.com/libp2p/go-libp2p/core/peer"
 
 	"github.com/mlecs/mlecs/learn/method"
 	"github.com/mlecs/mlecs/storage/record"
@@ -22,18 +21,19 @@ type input struct {
 	delta *method.Delta
 }
 
-// collect gathers the deltas of round until a quorum is in or the deadline has passed, and gives them in order of CID. It gives nil when
-// another aggregate has taken before's place, or another super-peer leads.
+// collect gathers the deltas of round until a quorum of them is in or the deadline has passed, and gives them in order of CID, with the
+// late ones of rounds before. Those alone close no round. It gives nil when another aggregate has taken before's place, or another
+// super-peer leads.
 func (s *super) collect(ctx context.Context, round uint64, before *aggregateEntry) ([]input, error) {
 	c := collection{
-		super: s, round: round, origins: newOrigins(s.store, s.genesis, s.ledger, s.fetchBlobs),
+		super: s, round: round, before: before, origins: newOrigins(s.store, s.genesis, s.ledger, s.fetchBlobs),
 		state: map[cid.Cid]*attempt{}, arrived: make(chan struct{}, 1), slots: make(chan struct{}, parallelDeltas),
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer c.wait.Wait()
 	defer cancel()
 	closes := time.After(s.deadline())
-	late := false
+	overdue := false
 	tick := time.NewTicker(retryEvery) // members come and go without a record
 	defer tick.Stop()
 	for {
@@ -42,17 +42,17 @@ func (s *super) collect(ctx context.Context, round uint64, before *aggregateEntr
 			return nil, nil
 		}
 		c.begin(ctx)
-		good := c.good()
-		if n := len(good); n > 0 && (late || n >= s.quorum()) {
+		good, onTime := c.good()
+		if onTime > 0 && (overdue || onTime >= s.quorum()) {
 			return good, nil
 		}
-		s.live.progress(phaseCollecting, len(good), s.quorum(), 0)
+		s.live.progress(phaseCollecting, onTime, s.quorum(), 0)
 		select {
 		case <-changed:
 		case <-c.arrived:
 		case <-tick.C:
 		case <-closes:
-			late = true
+			overdue = true
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}
@@ -80,6 +80,7 @@ func quorumOf(p record.RoundPolicy, live int) int {
 type collection struct {
 	*super
 	round   uint64
+	before  *aggregateEntry
 	wait    sync.WaitGroup
 	origins *origins
 	arrived chan struct{} // a fetch has ended
@@ -100,16 +101,7 @@ type attempt struct {
 
 // begin starts to fetch the deltas that are not here yet.
 func (c *collection) begin(ctx context.Context) {
-	chosen := map[peer.ID]bool{}
-	for _, d := range c.ledger.round(c.round) {
-		if chosen[d.Author] {
-			continue // the first of several by one author, in order of CID
-		}
-		if why := c.misfit(d); why != "" {
-			c.leaveOut(d, errors.New(why))
-			continue
-		}
-		chosen[d.Author] = true
+	for _, d := range c.candidates() {
 		c.mu.Lock()
 		a := c.state[d.cid]
 		if a == nil {
@@ -125,6 +117,21 @@ func (c *collection) begin(ctx context.Context) {
 	}
 }
 
+// candidates are the deltas to aggregate, once they are here.
+func (c *collection) candidates() []*deltaEntry {
+	maxAge := uint64(method.MaxAge)
+	if c.genesis.method.Stale == 0 {
+		maxAge = 0
+	}
+	return c.ledger.candidates(c.round, c.before, maxAge, func(d *deltaEntry) bool {
+		why := c.misfit(d)
+		if why != "" {
+			c.leaveOut(d, errors.New(why))
+		}
+		return why == ""
+	})
+}
+
 // misfit tells why a delta cannot be aggregated, "" if it can.
 func (c *collection) misfit(d *deltaEntry) string {
 	m, ok := c.network.Member(d.Author)
@@ -133,7 +140,7 @@ func (c *collection) misfit(d *deltaEntry) string {
 		return "its author is no member any more"
 	case m.Role != record.RoleEdge:
 		return "its author is no edge"
-	case d.body.Base != c.genesis.Bases[record.RoleEdge].Blob.CID:
+	case !c.genesis.edgeBase(d.body.Base):
 		return "it is on another base model"
 	case d.body.Rows == 0 || len(d.body.Components) == 0:
 		return "it holds nothing"
@@ -184,16 +191,19 @@ func (c *collection) fetch(ctx context.Context, d *deltaEntry, a *attempt) {
 	}
 }
 
-// good gives the deltas that are here, in order of CID, as the aggregate record lists them.
-func (c *collection) good() []input {
+// good gives the deltas that are here, in order of CID, as the aggregate record lists them, and how many of them are of this round.
+func (c *collection) good() (list []input, onTime int) {
+	candidates := c.candidates()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	var list []input
-	for _, d := range c.ledger.round(c.round) {
+	for _, d := range candidates {
 		if a := c.state[d.cid]; a != nil && a.delta != nil {
 			list = append(list, input{d, a.delta})
+			if d.body.Round == c.round {
+				onTime++
+			}
 		}
 	}
 	slices.SortFunc(list, func(a, b input) int { return compareCIDs(a.cid, b.cid) })
-	return list
+	return list, onTime
 }

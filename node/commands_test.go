@@ -45,7 +45,7 @@ func TestCreateFederationRefuses(t *testing.T) {
 		{"a method out of range", "", func(s *FederationSpec) { s.Method.Batch = 0 }, "batch"},
 		{"a quorum above one", "", func(s *FederationSpec) { s.Policy.Quorum = 2 }, "quorum"},
 		{"no deadline", "", func(s *FederationSpec) { s.Policy.Deadline = 0 }, "deadline"},
-		{"a base model that is not there", "", func(s *FederationSpec) { s.EdgeBase = filepath.Join(dir, "base") }, "base model"},
+		{"a base model that is not there", "", func(s *FederationSpec) { s.EdgeBases = []string{filepath.Join(dir, "base")} }, "base model"},
 		{"a home that is an edge", "edge", func(*FederationSpec) {}, "role: super"},
 	}
 	for _, tc := range cases {

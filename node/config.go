@@ -15,6 +15,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/mlecs/mlecs/learn/method"
 	"github.com/mlecs/mlecs/node/api"
 	"github.com/mlecs/mlecs/p2p"
 	"github.com/mlecs/mlecs/storage/record"
@@ -26,6 +27,7 @@ type Config struct {
 	Role       string     `yaml:"role"`       // edge or super; empty: what the node's certificate says
 	Data       string     `yaml:"data"`       // folder with the node's own rows: train rows stay private, test rows score the node; relative to the home
 	Modalities []string   `yaml:"modalities"` // subset in use; empty: all that the data has
+	Family     int        `yaml:"family"`     // of an edge: which of the federation's structures and base models it has
 	Domain     string     `yaml:"domain"`     // informative
 	Baseline   bool       `yaml:"baseline"`   // also train the standalone comparison, same budget, no exchange
 	Threads    int        `yaml:"threads"`    // 0: all
@@ -91,6 +93,9 @@ func (c Config) Validate() error {
 		if slices.Contains(c.Modalities[:i], m) {
 			return fmt.Errorf("modalities: %q is listed twice", m)
 		}
+	}
+	if c.Family < 0 || c.Family >= method.MaxFamilies {
+		return fmt.Errorf("family: %d is not a family; use 0 to %d, as many as the federation has", c.Family, method.MaxFamilies-1)
 	}
 	if c.Threads < 0 || c.Threads > 4096 {
 		return fmt.Errorf("threads: %d is not a number of threads; use 0 for all processors", c.Threads)
@@ -242,6 +247,7 @@ var keyComments = [][2]string{
 	{"role", "edge or super; empty: as the invite says."},
 	{"data", "Folder with this node's own rows. Train rows stay on this node, test rows score it. Relative to this file's folder."},
 	{"modalities", "Subset of the data's modalities to use; empty: all."},
+	{"family", "Which of the federation's model structures an edge has: mlecs models."},
 	{"domain", "Where the rows come from; informative."},
 	{"baseline", "Also train a model without any exchange, to compare with."},
 	{"threads", "Processor threads; 0: all."},

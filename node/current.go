@@ -66,18 +66,18 @@ func (v *view) untrainedModel() (*current, error) {
 		}
 	}
 	decode, shapes := v.genesis.specs(names)
-	base, err := loadBase(v.store, v.genesis, v.member.Role)
+	base, err := loadBase(v.store, v.seat.base())
 	if errors.Is(err, storage.ErrNotFound) {
 		return nil, errPruned(err)
 	}
 	if err != nil {
 		return nil, err
 	}
-	a, err := method.NewAnswerer(v.genesis.method, base, shapes)
+	a, err := method.NewAnswerer(v.seat.config(), base, shapes)
 	if err != nil {
 		return nil, fmt.Errorf("build the node's model: %w", err)
 	}
-	about := api.CurrentModel{Base: v.genesis.Bases[v.member.Role].Name, Role: string(v.member.Role), State: stateUntrained, Modalities: nonNil(names)}
+	about := api.CurrentModel{Base: v.seat.base().Name, Role: string(v.member.Role), State: stateUntrained, Modalities: nonNil(names)}
 	return &current{Answerer: a, about: about, decode: decode}, nil
 }
 
@@ -100,7 +100,7 @@ func (v *view) loadEdge(m *current) error {
 	}
 	var parts []adapter.Component
 	for _, c := range a.body.Components {
-		if !fits(c.Component, m.about.Modalities) {
+		if !m.Has(c.Name, c.Signature) {
 			continue
 		}
 		part, err := readComponent(v.store, c.Component, adapter.Component{})

@@ -3,8 +3,6 @@ package node
 import (
 	"context"
 	"fmt"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/ipfs/go-cid"
@@ -32,12 +30,12 @@ type edgeState struct {
 
 // newEdge builds the edge and restores what an earlier run left.
 func newEdge(l *learner) (*edge, error) {
-	base, err := loadBase(l.store, l.genesis, record.RoleEdge)
+	base, err := loadBase(l.store, l.seat.base())
 	if err != nil {
 		return nil, err
 	}
 	rs := l.rows
-	m, err := method.NewEdge(l.genesis.method, base, rs.shapes, rs.private, rs.public, l.genesis.Share, l.cfg.stream())
+	m, err := method.NewEdge(l.seat.config(), base, rs.shapes, rs.private, rs.public, l.genesis.Share, l.cfg.stream())
 	if err != nil {
 		return nil, fmt.Errorf("build the edge's model: %w", err)
 	}
@@ -158,21 +156,8 @@ func (e *edge) adapt(ctx context.Context, a *aggregateEntry) error {
 	return nil
 }
 
-// fits tells whether a component may be one of this edge's, by its name; the model compares signatures.
-func (e *edge) fits(c record.Component) bool { return fits(c, e.rows.modalities) }
-
-func fits(c record.Component, modalities []string) bool {
-	kind, of, _ := strings.Cut(c.Name, "/")
-	switch kind {
-	case "encoder":
-		return slices.Contains(modalities, of)
-	case "connector":
-		parts := strings.Split(of, "+")
-		slices.Sort(parts)
-		return slices.Equal(parts, slices.Sorted(slices.Values(modalities)))
-	}
-	return kind == "lora"
-}
+// fits tells whether a component is one of this edge's.
+func (e *edge) fits(c record.Component) bool { return e.model.Has(c.Name, c.Signature) }
 
 // train runs the round after a and publishes its delta.
 func (e *edge) train(ctx context.Context, a *aggregateEntry) error {
@@ -182,7 +167,7 @@ func (e *edge) train(ctx context.Context, a *aggregateEntry) error {
 		return err
 	}
 	body := &record.Delta{
-		Round: round, Base: e.genesis.Bases[record.RoleEdge].Blob.CID, Modalities: d.Modalities,
+		Round: round, Base: e.seat.base().Blob.CID, Modalities: d.Modalities,
 		Rows: uint64(d.Rows), Public: uint64(d.Public), Metrics: finiteMetrics(d.Metrics),
 	}
 	for i, c := range d.Components {

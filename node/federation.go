@@ -22,15 +22,16 @@ import (
 
 // FederationSpec is what `mlecs federation create` takes.
 type FederationSpec struct {
-	Name                string
-	Data                string   // data set folder; its rows with split train (or the given ids) become the public set
-	PublicIDs           []string // nil: all training rows
-	Target              string   // field of the rows to generate; empty: "target"
-	EdgeBase, SuperBase string   // base model files (mlecs model train or import); empty: pretrained here on the public targets
-	Method              method.Config
-	Share               []string // component kinds that leave a node: lora, encoder, connector
-	Policy              record.RoundPolicy
-	Progress            func(stage string, done, total int64) // may be nil
+	Name      string
+	Data      string        // data set folder; its rows with split train (or the given ids) become the public set
+	PublicIDs []string      // nil: all training rows
+	Target    string        // field of the rows to generate; empty: "target"
+	EdgeBases []string      // base model files (mlecs model train or import), one a family; those missing are pretrained here on the public targets
+	SuperBase string        // likewise
+	Method    method.Config // its families: those beyond the first; more EdgeBases than families make more families
+	Share     []string      // component kinds that leave a node: lora, encoder, connector
+	Policy    record.RoundPolicy
+	Progress  func(stage string, done, total int64) // may be nil
 }
 
 // founderYears is how long the creating node's own certificate lasts.
@@ -63,6 +64,7 @@ func (s *FederationSpec) validate() error {
 // CreateFederation makes the founder key, packs the public data, stores the base models, signs the genesis, and certifies this node
 // as super-peer. It returns the federation id (the genesis CID). The founder key stays in this home; whoever holds it admits members.
 func (h *Home) CreateFederation(ctx context.Context, s FederationSpec) (id string, err error) {
+	s.Method = withFamilies(s.Method, len(s.EdgeBases))
 	if err := s.validate(); err != nil {
 		return "", fmt.Errorf("create federation: %w", err)
 	}
@@ -132,7 +134,7 @@ func (h *Home) CreateFederation(ctx context.Context, s FederationSpec) (id strin
 	if err != nil {
 		return "", fmt.Errorf("create federation: certify this node: %w", err)
 	}
-	p := provision{home: h, store: store, genesis: g, role: record.RoleSuper, modalities: modalityNames(g), progress: s.Progress}
+	p := provision{seat: seat{genesis: g, role: record.RoleSuper}, home: h, store: store, modalities: modalityNames(g), progress: s.Progress}
 	if err := p.run(ctx); err != nil {
 		return "", fmt.Errorf("create federation: %w", err)
 	}

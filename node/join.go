@@ -128,9 +128,12 @@ func (h *Home) enter(ctx context.Context, store *storage.Store, cfg Config, t p2
 
 // fetchAll connects to the federation for as long as it takes to provision the home.
 func (h *Home) fetchAll(ctx context.Context, store *storage.Store, cfg Config, m *membership, g *genesis, set *data.Set, progress func(string, int64, int64)) error {
+	at, err := g.seatOf(m.Role, cfg)
+	if err != nil {
+		return err
+	}
 	modalities := modalityNames(g)
 	if m.Role == record.RoleEdge {
-		var err error
 		if modalities, err = chooseModalities(cfg.Modalities, g, set); err != nil {
 			return err
 		}
@@ -142,7 +145,7 @@ func (h *Home) fetchAll(ctx context.Context, store *storage.Store, cfg Config, m
 	ctx, cancel := context.WithCancel(ctx)
 	served := make(chan error, 1)
 	go func() { served <- network.Serve(ctx) }()
-	p := provision{home: h, store: store, genesis: g, role: m.Role, modalities: modalities, network: network, patience: joinPatience, progress: progress}
+	p := provision{seat: at, home: h, store: store, modalities: modalities, network: network, patience: joinPatience, progress: progress}
 	err = p.run(ctx)
 	cancel()
 	<-served

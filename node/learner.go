@@ -71,7 +71,7 @@ func (n *Node) bringUp(ctx context.Context) error {
 		}
 	}
 	p := provision{
-		home: n.home, store: n.store, genesis: n.genesis, role: n.member.Role, modalities: modalities, network: n.network,
+		seat: n.seat, home: n.home, store: n.store, modalities: modalities, network: n.network,
 		progress: func(string, int64, int64) {},
 	}
 	return p.run(ctx)

@@ -176,6 +176,48 @@ func (l *ledger) round(r uint64) []*deltaEntry {
 	return slices.Clone(l.deltas[r])
 }
 
+// candidates are the deltas that may go into a round that follows before, one an author and the newest first: those of the round, in order
+// of author and CID, then those that came too late for a round up to maxAge before and that no aggregate on the way has counted. Where an
+// author has several for one round, it is the first. fits tells which deltas are of use at all.
+func (l *ledger) candidates(round uint64, before *aggregateEntry, maxAge uint64, fits func(*deltaEntry) bool) []*deltaEntry {
+	oldest := uint64(1)
+	if round > maxAge {
+		oldest = max(oldest, round-maxAge)
+	}
+	spent := l.spent(before, oldest)
+	chosen := map[peer.ID]bool{}
+	var list []*deltaEntry
+	for r := round; r >= oldest; r-- {
+		for _, d := range l.round(r) {
+			if !chosen[d.Author] && !spent[d.cid] && fits(d) {
+				chosen[d.Author] = true
+				list = append(list, d)
+			}
+		}
+	}
+	return list
+}
+
+// spent are the deltas that a and the aggregates that it builds on have counted, back to a round.
+func (l *ledger) spent(a *aggregateEntry, oldest uint64) map[cid.Cid]bool {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	all := map[cid.Cid]bool{}
+	for a != nil && a.body.Round >= oldest {
+		for _, in := range a.body.Inputs {
+			all[in.Delta] = true
+		}
+		built := a
+		a = nil
+		for _, b := range l.aggregates[built.body.Round-1] {
+			if slices.Contains(built.Parents, b.cid) {
+				a = b
+			}
+		}
+	}
+	return all
+}
+
 // own is author's delta of a round, nil if it has published none.
 func (l *ledger) own(author peer.ID, r uint64) *deltaEntry {
 	for _, d := range l.round(r) {

@@ -3,6 +3,7 @@ package node
 import (
 	"bytes"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/ipfs/go-cid"
@@ -160,5 +161,57 @@ func TestQuorum(t *testing.T) {
 				t.Errorf("got %d, want %d", got, tc.want)
 			}
 		})
+	}
+}
+
+// A round takes one delta an author: its own, or the newest late one that no round before has counted.
+func TestCandidates(t *testing.T) {
+	late, early, both := deltaOf(t, 1, 1, 4), deltaOf(t, 2, 1, 4), deltaOf(t, 3, 1, 4)
+	fresh, old, older := deltaOf(t, 3, 2, 5), deltaOf(t, 4, 1, 3), deltaOf(t, 5, 1, 2)
+	counting := func(seq, round uint64, before *record.Signed, inputs ...*record.Signed) *record.Signed {
+		body := &record.Aggregate{Round: round}
+		for _, in := range inputs {
+			body.Inputs = append(body.Inputs, record.Input{Delta: in.CID, Author: in.Author, Modalities: []string{"image"}})
+		}
+		return sign(t, 9, seq, int64(seq), body, before.CID)
+	}
+	first := aggregateWith(t, 9, 1, 2)
+	won := counting(3, 4, counting(2, 3, first, older), early)
+	lost := counting(4, 4, first, late)
+	l := emptyLedger()
+	for _, r := range []*record.Signed{first, counting(2, 3, first, older), won, lost, late, early, both, fresh, old, older} {
+		l.add(r)
+	}
+	var before *aggregateEntry
+	for _, a := range l.aggregates[4] {
+		if a.cid == won.CID {
+			before = a
+		}
+	}
+	all := func(*deltaEntry) bool { return true }
+	for _, tc := range []struct {
+		name   string
+		maxAge uint64
+		fits   func(*deltaEntry) bool
+		want   []*record.Signed
+	}{
+		{"none that is late", 0, all, []*record.Signed{fresh}},
+		{"one round late", 1, all, []*record.Signed{fresh, late}},
+		{"late enough for all", 9, all, []*record.Signed{fresh, late, old}}, // early and older are counted, both has a newer one
+		{"an author's older one if the newest is of no use", 1, func(d *deltaEntry) bool { return d.cid != fresh.CID }, []*record.Signed{late, both}},
+	} {
+		var got []string
+		for _, d := range l.candidates(5, before, tc.maxAge, tc.fits) {
+			got = append(got, d.cid.String())
+		}
+		var want []string
+		for _, r := range tc.want {
+			want = append(want, r.CID.String())
+		}
+		slices.Sort(got)
+		slices.Sort(want)
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: %d candidates %v, want %d: %v", tc.name, len(got), got, len(want), want)
+		}
 	}
 }

@@ -36,6 +36,7 @@ type Node struct {
 	store   *storage.Store
 	member  *membership
 	genesis *genesis
+	seat    seat
 	ledger  *ledger
 	network *p2p.Network
 	stop    context.CancelCauseFunc
@@ -113,7 +114,7 @@ func (n *Node) Run(ctx context.Context) (err error) {
 		}
 		n.log.Info("API over TCP", "url", v.door.url)
 	}
-	v.view = view{home: n.home, cfg: n.cfg, store: n.store, ledger: n.ledger, member: n.member, genesis: n.genesis}
+	v.view = view{home: n.home, cfg: n.cfg, store: n.store, ledger: n.ledger, member: n.member, genesis: n.genesis, seat: n.seat}
 	n.log.Info("node runs", "name", n.cfg.Name, "peer", n.self, "role", n.member.Role, "federation", n.genesis.Name)
 
 	sup := suture.New("node", suture.Spec{EventHook: n.event, Timeout: 5 * time.Second})
@@ -144,6 +145,9 @@ func (n *Node) assemble() (err error) {
 		return api.Advise(fmt.Errorf("this node's config has role %s, and its certificate is for role %s", n.cfg.Role, n.member.Role), "change `role` in %s", n.home.path(configFile))
 	}
 	if n.genesis, err = loadGenesis(n.store, n.member.Federation); err != nil {
+		return err
+	}
+	if n.seat, err = n.genesis.seatOf(n.member.Role, n.cfg); err != nil {
 		return err
 	}
 	if n.member.Role == record.RoleEdge && n.cfg.Data == "" {

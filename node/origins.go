@@ -25,7 +25,7 @@ type origins struct {
 
 	mu      sync.Mutex
 	started map[cid.Cid]adapter.Component           // by blob
-	initial map[string]map[string]adapter.Component // by base and modalities
+	initial map[string]map[string]adapter.Component // by family and modalities
 }
 
 func newOrigins(store *storage.Store, g *genesis, l *ledger, fetch func(context.Context, []record.Blob, peer.ID) error) *origins {
@@ -77,24 +77,28 @@ func (o *origins) aggregated(ctx context.Context, a *aggregateEntry, c record.Co
 	return got, nil
 }
 
-// untrained is the component that a delta's model began with.
+// untrained is the component that a delta's model began with: that of the family, among those on its base, that has the signature.
 func (o *origins) untrained(d *deltaEntry, c record.Component) (adapter.Component, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	key := d.body.Base.String() + " " + strings.Join(d.body.Modalities, " ")
-	if o.initial[key] == nil {
-		base, err := loadBase(o.store, o.genesis, record.RoleEdge)
-		if err != nil {
-			return adapter.Component{}, err
+	for family, base := range o.genesis.Bases.Edge {
+		if base.Blob.CID != d.body.Base {
+			continue
 		}
-		_, shapes := o.genesis.specs(d.body.Modalities)
-		if o.initial[key], err = method.Initial(o.genesis.method, base, shapes); err != nil {
-			return adapter.Component{}, fmt.Errorf("%w: %w", errBadBlob, err)
+		key := fmt.Sprint(family, " ", strings.Join(d.body.Modalities, " "))
+		if o.initial[key] == nil {
+			b, err := loadBase(o.store, base)
+			if err != nil {
+				return adapter.Component{}, err
+			}
+			_, shapes := o.genesis.specs(d.body.Modalities)
+			if o.initial[key], err = method.Initial(o.genesis.method.Of(family), b, shapes); err != nil {
+				return adapter.Component{}, fmt.Errorf("%w: %w", errBadBlob, err)
+			}
+		}
+		if found, ok := o.initial[key][c.Name]; ok && found.Signature == c.Signature {
+			return found, nil
 		}
 	}
-	found, ok := o.initial[key][c.Name]
-	if !ok || found.Signature != c.Signature {
-		return adapter.Component{}, fmt.Errorf("%w: a model with its base and modalities %v has no such component", errBadBlob, d.body.Modalities)
-	}
-	return found, nil
+	return adapter.Component{}, fmt.Errorf("%w: no model with its base and modalities %v has such a component", errBadBlob, d.body.Modalities)
 }

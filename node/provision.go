@@ -23,10 +23,9 @@ import (
 // provision brings what a member needs before it can learn: the public data set, restricted to its modalities, and its base models. It
 // repeats nothing that is done, so that an interrupted one goes on.
 type provision struct {
+	seat
 	home       *Home
 	store      *storage.Store
-	genesis    *genesis
-	role       record.Role
 	modalities []string
 	network    *p2p.Network  // nil: every blob is here already
 	patience   time.Duration // without any progress, before giving up; 0: for ever
@@ -47,9 +46,11 @@ func (p *provision) needs() []need {
 			list = append(list, need{"public " + m.Name, m.Archive})
 		}
 	}
-	list = append(list, need{"edge base model", p.genesis.Bases[record.RoleEdge].Blob})
+	for _, b := range p.bases() {
+		list = append(list, need{"base model " + b.Name, b.Blob})
+	}
 	if p.role == record.RoleSuper {
-		list = append(list, need{"super-peer base model", p.genesis.Bases[record.RoleSuper].Blob}, need{"public targets", ds.Targets})
+		list = append(list, need{"public targets", ds.Targets})
 	}
 	return list
 }

@@ -30,14 +30,15 @@ func packed(t *testing.T, rows []tinyRow) (*Home, *storage.Store, *genesis) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := &genesis{id: someFederation, Federation: &record.Federation{Name: "tiny", Data: ds, Bases: map[record.Role]record.Base{}}}
-	for _, role := range []record.Role{record.RoleEdge, record.RoleSuper} {
-		b, err := store.PutBlobBytes([]byte("base of " + role))
+	g := &genesis{id: someFederation, Federation: &record.Federation{Name: "tiny", Data: ds}}
+	base := func(name string) record.Base {
+		b, err := store.PutBlobBytes([]byte("base model " + name))
 		if err != nil {
 			t.Fatal(err)
 		}
-		g.Bases[role] = record.Base{Name: string(role), Blob: b}
+		return record.Base{Name: name, Blob: b}
 	}
+	g.Bases = record.Bases{Edge: []record.Base{base("small"), base("other")}, Super: base("large")}
 	return h, store, g
 }
 
@@ -126,7 +127,7 @@ func TestProvision(t *testing.T) {
 	for _, tc := range cases {
 		t.Run(tc.name, func(t *testing.T) {
 			h, store, g := packed(t, rows)
-			p := provision{home: h, store: store, genesis: g, role: tc.role, modalities: tc.modalities, progress: ignore}
+			p := provision{seat: seat{genesis: g, role: tc.role}, home: h, store: store, modalities: tc.modalities, progress: ignore}
 			if err := p.run(t.Context()); err != nil {
 				t.Fatal(err)
 			}
@@ -153,9 +154,47 @@ func TestProvision(t *testing.T) {
 	}
 }
 
+func TestProvisionBringsTheBasesOfTheSeat(t *testing.T) {
+	_, _, g := packed(t, tinyRows("a", 4, 0))
+	for _, tc := range []struct {
+		name string
+		seat seat
+		want []string
+	}{
+		{"an edge of the first family", seat{g, record.RoleEdge, 0}, []string{"base model small"}},
+		{"an edge of the second", seat{g, record.RoleEdge, 1}, []string{"base model other"}},
+		{"a super-peer", seat{g, record.RoleSuper, 0}, []string{"base model large", "base model small", "base model other"}},
+	} {
+		p := provision{seat: tc.seat}
+		var got []string
+		for _, n := range p.needs() {
+			if strings.HasPrefix(n.what, "base") {
+				got = append(got, n.what)
+			}
+		}
+		if !slices.Equal(got, tc.want) {
+			t.Errorf("%s fetches %v, want %v", tc.name, got, tc.want)
+		}
+	}
+}
+
+func TestSeatOf(t *testing.T) {
+	g := &genesis{Federation: &record.Federation{Name: "tiny"}}
+	g.method.Families = []method.Family{method.SecondFamily()}
+	for family, ok := range map[int]bool{0: true, 1: true, 2: false} {
+		_, err := g.seatOf(record.RoleEdge, Config{Family: family})
+		if (err == nil) != ok {
+			t.Errorf("an edge of family %d: %v", family, err)
+		}
+		if s, err := g.seatOf(record.RoleSuper, Config{Family: family}); err != nil || s.family != 0 {
+			t.Errorf("a super-peer with family %d in its config: %d, %v", family, s.family, err)
+		}
+	}
+}
+
 func TestProvisionGoesOnWhereItWas(t *testing.T) {
 	h, store, g := packed(t, tinyRows("a", 8, 0))
-	p := provision{home: h, store: store, genesis: g, role: record.RoleEdge, modalities: []string{"sensor"}, progress: ignore}
+	p := provision{seat: seat{genesis: g, role: record.RoleEdge}, home: h, store: store, modalities: []string{"sensor"}, progress: ignore}
 	if err := p.run(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -186,7 +225,7 @@ func TestProvisionGoesOnWhereItWas(t *testing.T) {
 func TestProvisionNamesWhatIsMissing(t *testing.T) {
 	h, store, g := packed(t, tinyRows("a", 8, 0))
 	g.Data.Targets = blobOf("targets that nobody stored")
-	p := provision{home: h, store: store, genesis: g, role: record.RoleSuper, modalities: modalityNames(g), progress: ignore}
+	p := provision{seat: seat{genesis: g, role: record.RoleSuper}, home: h, store: store, modalities: modalityNames(g), progress: ignore}
 	if err := p.run(t.Context()); err == nil || !strings.Contains(err.Error(), "public targets") {
 		t.Errorf("got %v, want an error that names the public targets", err)
 	}

@@ -157,9 +157,12 @@ func loadGenesis(s *storage.Store, id string) (*genesis, error) {
 	if len(body.Data.Modalities) == 0 || !body.Data.Index.CID.Defined() {
 		return nil, fmt.Errorf("federation %q has no public data", body.Name)
 	}
-	for _, role := range []record.Role{record.RoleEdge, record.RoleSuper} {
-		if !body.Bases[role].Blob.CID.Defined() {
-			return nil, fmt.Errorf("federation %q has no base model for role %s", body.Name, role)
+	if have, want := len(body.Bases.Edge), 1+len(g.method.Families); have != want {
+		return nil, fmt.Errorf("federation %q has %d base models for %d families of edges", body.Name, have, want)
+	}
+	for _, base := range append([]record.Base{body.Bases.Super}, body.Bases.Edge...) {
+		if !base.Blob.CID.Defined() {
+			return nil, fmt.Errorf("federation %q has no base model %q", body.Name, base.Name)
 		}
 	}
 	return g, nil

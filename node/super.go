@@ -22,16 +22,20 @@ type super struct {
 }
 
 func newSuper(l *learner) (*super, error) {
-	small, err := loadBase(l.store, l.genesis, record.RoleEdge)
+	large, err := loadBase(l.store, l.genesis.Bases.Super)
 	if err != nil {
 		return nil, err
 	}
-	large, err := loadBase(l.store, l.genesis, record.RoleSuper)
-	if err != nil {
-		return nil, err
+	var small []*model.Base
+	for _, base := range l.genesis.Bases.Edge {
+		b, err := loadBase(l.store, base)
+		if err != nil {
+			return nil, err
+		}
+		small = append(small, b)
 	}
 	rs := l.rows
-	c, err := method.NewCloud(l.genesis.method, large, []*model.Base{small}, rs.shapes, rs.public, l.genesis.Share, l.cfg.stream())
+	c, err := method.NewCloud(l.seat.config(), large, small, rs.shapes, rs.public, l.genesis.Share, l.cfg.stream())
 	if err != nil {
 		return nil, fmt.Errorf("build the super-peer's models: %w", err)
 	}
@@ -210,7 +214,7 @@ func (s *super) aggregateBody(agg *method.Aggregate, own cid.Cid, before *aggreg
 	body := &record.Aggregate{Round: agg.Round, Metrics: finiteMetrics(agg.Metrics)}
 	for i, in := range inputs {
 		parents = append(parents, in.cid)
-		body.Inputs = append(body.Inputs, record.Input{Delta: in.cid, Author: in.Author, Modalities: in.body.Modalities, Weight: agg.Weights[i]})
+		body.Inputs = append(body.Inputs, record.Input{Delta: in.cid, Round: in.body.Round, Author: in.Author, Modalities: in.body.Modalities, Weight: agg.Weights[i]})
 	}
 	for _, part := range agg.Components {
 		rc, err := putComponent(s.store, part.Component, part.Blob)

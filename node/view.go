@@ -7,12 +7,12 @@ import (
 	"io/fs"
 	"math"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/ipfs/go-cid"
 	"github.com/libp2p/go-libp2p/core/peer"
 
-	"github.com/mlecs/mlecs/learn/model"
 	"github.com/mlecs/mlecs/node/api"
 	"github.com/mlecs/mlecs/storage"
 	"github.com/mlecs/mlecs/storage/record"
@@ -56,6 +56,7 @@ type view struct {
 	ledger  *ledger        // nil: nothing stored
 	member  *membership    // nil: in no federation
 	genesis *genesis       // nil: in no federation
+	seat    seat           // in the federation
 }
 
 // open reads what the store holds.
@@ -73,6 +74,9 @@ func (v *view) open(store *storage.Store) error {
 		return err
 	}
 	if v.genesis, err = loadGenesis(store, m.Federation); err != nil {
+		return err
+	}
+	if v.seat, err = v.genesis.seatOf(m.Role, v.cfg); err != nil {
 		return err
 	}
 	v.member = m
@@ -122,7 +126,8 @@ func (v *view) describe() (*api.Status, error) {
 	if v.genesis != nil {
 		s.Role = string(v.member.Role)
 		s.Federation, s.FedName, s.Rounds = v.genesis.id.String(), v.genesis.Name, v.genesis.Policy.Rounds
-		base := v.genesis.Bases[v.member.Role]
+		base := v.seat.base()
+		s.Family, s.Families = v.seat.family, len(v.genesis.Bases.Edge)
 		s.Base, s.BaseCID = base.Name, base.Blob.CID.String()
 	}
 	return s, nil
@@ -201,7 +206,7 @@ func (v *view) Rounds(context.Context) ([]api.Round, error) {
 		}
 		before = a.Created
 		for _, in := range a.body.Inputs {
-			r.Inputs = append(r.Inputs, api.Input{Delta: in.Delta.String(), Author: in.Author.String(), Modalities: nonNil(in.Modalities), Weight: in.Weight})
+			r.Inputs = append(r.Inputs, api.Input{Delta: in.Delta.String(), Round: in.Round, Author: in.Author.String(), Modalities: nonNil(in.Modalities), Weight: in.Weight})
 		}
 		for _, c := range a.body.Components {
 			r.Components = append(r.Components, v.component(c.Component))
@@ -306,33 +311,34 @@ func (v *view) name(p peer.ID) string {
 	return c.Name
 }
 
-// Models are the federation's base models, the edges' first.
+// Models are the federation's base models, the edges' first, in order of family.
 func (v *view) Models(context.Context) ([]api.Model, error) {
 	list := []api.Model{}
 	if v.genesis == nil {
 		return list, nil
 	}
-	for _, role := range []record.Role{record.RoleEdge, record.RoleSuper} {
-		b := v.genesis.Bases[role]
-		m := api.Model{Name: b.Name, Role: string(role), CID: b.Blob.CID.String(), Params: b.Params, Bytes: b.Blob.Bytes, Stored: v.store.HasBlob(b.Blob.CID)}
-		if m.Stored {
-			c, err := v.architecture(role)
+	for family, b := range v.genesis.Bases.Edge {
+		m := v.model(record.RoleEdge, b)
+		m.Family = family
+		list = append(list, m)
+	}
+	list = append(list, v.model(record.RoleSuper, v.genesis.Bases.Super))
+	for i, b := range append(slices.Clone(v.genesis.Bases.Edge), v.genesis.Bases.Super) {
+		if m := &list[i]; m.Stored {
+			base, err := loadBase(v.store, b)
 			if err != nil {
 				return nil, err
 			}
-			m.Layers, m.Dim, m.Vocab = c.Layers, c.Dim, c.Vocab
+			c := base.Config
+			m.Architecture, m.Layers, m.Dim, m.Vocab = c.Family.String(), c.Layers, c.Dim, c.Vocab
 		}
-		list = append(list, m)
 	}
 	return list, nil
 }
 
-func (v *view) architecture(role record.Role) (model.Config, error) {
-	b, err := loadBase(v.store, v.genesis, role)
-	if err != nil {
-		return model.Config{}, err
-	}
-	return b.Config, nil
+// model is a base as the genesis tells of it.
+func (v *view) model(role record.Role, b record.Base) api.Model {
+	return api.Model{Name: b.Name, Role: string(role), CID: b.Blob.CID.String(), Params: b.Params, Bytes: b.Blob.Bytes, Stored: v.store.HasBlob(b.Blob.CID)}
 }
 
 // Scores are what the learner stored.

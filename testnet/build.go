@@ -84,14 +84,14 @@ func (t *Testnet) openData() error {
 func (t *Testnet) makeHomes(part *data.Partition) error {
 	all := t.set.Modalities()
 	for i := range t.opt.Supers {
-		if err := t.makeHome(fmt.Sprintf("super-%d", i+1), roleSuper, "all", all, marked(part.Test, "test")); err != nil {
+		if err := t.makeHome(fmt.Sprintf("super-%d", i+1), roleSuper, 0, "all", all, marked(part.Test, "test")); err != nil {
 			return err
 		}
 	}
 	for i, share := range part.Edges {
 		name := fmt.Sprintf("edge-%d", i+1)
 		rows := slices.Concat(marked(share.Train, "train"), marked(share.Test, "test"))
-		if err := t.makeHome(name, roleEdge, share.Domain, share.Modalities, rows); err != nil {
+		if err := t.makeHome(name, roleEdge, i%t.opt.Families, share.Domain, share.Modalities, rows); err != nil {
 			return err
 		}
 		t.show.say("%s: %s; %s; %d training and %d test rows", name, share.Domain, strings.Join(share.Modalities, ", "), len(share.Train), len(share.Test))
@@ -99,10 +99,10 @@ func (t *Testnet) makeHomes(part *data.Partition) error {
 	return t.folder.save()
 }
 
-func (t *Testnet) makeHome(name, role, domain string, modalities []string, rows []data.Row) error {
+func (t *Testnet) makeHome(name, role string, family int, domain string, modalities []string, rows []data.Row) error {
 	dir := filepath.Join(t.folder.Dir, nodesFolder, name)
 	cfg := node.Config{
-		Name: name, Role: role, Data: ownData, Modalities: modalities, Domain: shorten(domain), Baseline: true, Stream: name, Log: "info",
+		Name: name, Role: role, Data: ownData, Modalities: modalities, Family: family, Domain: shorten(domain), Baseline: true, Stream: name, Log: "info",
 		P2P: p2p.Config{Listen: []string{"/ip4/127.0.0.1/tcp/0", "/ip4/127.0.0.1/udp/0/quic-v1"}},
 	}
 	h, err := node.Init(dir, cfg)

@@ -151,7 +151,7 @@ func ask(ctx context.Context, m Member) (f findings, err error) {
 
 func (f findings) report() NodeReport {
 	n := NodeReport{
-		Name: f.st.Name, Role: f.st.Role, PeerID: f.st.PeerID, PID: f.st.PID, Modalities: f.st.Modalities, Domain: f.st.Domain, Base: f.st.BaseCID,
+		Name: f.st.Name, Role: f.st.Role, Family: f.st.Family, PeerID: f.st.PeerID, PID: f.st.PID, Modalities: f.st.Modalities, Domain: f.st.Domain, Base: f.st.BaseCID,
 		ParamsTotal: f.st.ParamsTotal, ParamsTrainable: f.st.ParamsTrainable, TestRows: f.st.TestRows,
 		BytesSent: f.st.BytesSent, BytesReceived: f.st.BytesReceived,
 	}
@@ -179,7 +179,7 @@ func (f findings) curve() Curve {
 func roundReport(r api.Round) RoundReport {
 	out := RoundReport{Round: r.Round, Leader: r.Leader, Aggregate: r.Aggregate, Seconds: r.Seconds, Inputs: make([]InputReport, len(r.Inputs))}
 	for i, in := range r.Inputs {
-		out.Inputs[i] = InputReport(in)
+		out.Inputs[i] = InputReport{Delta: in.Delta, Author: in.Author, Modalities: in.Modalities, Weight: in.Weight, Late: r.Round - in.Round}
 	}
 	return out
 }

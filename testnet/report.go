@@ -31,6 +31,7 @@ type Dataset struct {
 type NodeReport struct {
 	Name            string   `json:"name"`
 	Role            string   `json:"role"`
+	Family          int      `json:"family,omitempty"` // of an edge's structure and base model, if the testnet has several
 	PeerID          string   `json:"peer_id"`
 	PID             int      `json:"pid"`
 	Modalities      []string `json:"modalities"`
@@ -67,6 +68,7 @@ type InputReport struct {
 	Author     string   `json:"author"`
 	Modalities []string `json:"modalities"`
 	Weight     float64  `json:"weight"`
+	Late       uint64   `json:"late,omitempty"` // rounds that it came late
 }
 
 // WriteJSON writes the report indented.
@@ -90,14 +92,19 @@ func ReadReport(path string) (*Report, error) {
 	return &r, nil
 }
 
-// means averages every column over the edges that have it.
-func (r *Report) means() NodeReport {
-	var edges []NodeReport
+// edges are the reports of the edges, and families how many families they are of.
+func (r *Report) edges() (edges []NodeReport, families int) {
 	for _, n := range r.Nodes {
 		if n.Role == roleEdge {
 			edges = append(edges, n)
+			families = max(families, n.Family+1)
 		}
 	}
+	return edges, families
+}
+
+// means averages every column over the edges that have it.
+func means(edges []NodeReport) NodeReport {
 	pick := func(f func(NodeReport) *float64) *float64 {
 		sum, count := 0.0, 0
 		for _, n := range edges {

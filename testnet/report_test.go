@@ -27,7 +27,7 @@ func sampleReport() *Report {
 				RougeLsum: Compared{number(0.4), number(0.6), number(0.8)}, ExactMatch: Compared{number(0.2), number(0.4), number(0.6)}, BytesSent: 1 << 20, BytesReceived: 2 << 20},
 		},
 		Rounds: []RoundReport{{Round: 1, Leader: "12D3KooWsuper", Aggregate: "bafyreiagg", Seconds: 12.5,
-			Inputs: []InputReport{{"bafyreid1", "12D3KooWedge1", []string{"image", "sensor"}, 0.6}, {"bafyreid2", "12D3KooWedge2", []string{"audio"}, 0.4}}}},
+			Inputs: []InputReport{{"bafyreid1", "12D3KooWedge1", []string{"image", "sensor"}, 0.6, 0}, {"bafyreid2", "12D3KooWedge2", []string{"audio"}, 0.4, 0}}}},
 		Communication: Communication{ParamsTotal: 1e6, ParamsSentPerEdgeRound: 120e3, Fraction: 0.12, BytesPerEdgeRound: 480e3, BytesFraction: 0.12,
 			Up: map[string]float64{"lora": 470e3, "record": 10e3}, Down: map[string]float64{"lora": 470e3, "supervision": 20e3, "record": 2e3}},
 	}
@@ -67,7 +67,11 @@ func TestReportKeysAreExact(t *testing.T) {
 }
 
 func TestReportMeansAreOverEdges(t *testing.T) {
-	m := sampleReport().means()
+	edges, families := sampleReport().edges()
+	if len(edges) != 2 || families != 1 {
+		t.Fatalf("%d edges of %d families, want 2 of 1", len(edges), families)
+	}
+	m := means(edges)
 	for _, c := range []struct {
 		name string
 		got  *float64
@@ -100,6 +104,27 @@ func TestTablesNameEveryNodeAndTheirData(t *testing.T) {
 				t.Errorf("%s lacks %q:\n%s", name, want, out)
 			}
 		}
+	}
+}
+
+func TestTablesTellFamiliesAndLateDeltas(t *testing.T) {
+	var human, md bytes.Buffer
+	r := sampleReport()
+	r.Nodes[2].Family = 1
+	r.Rounds[0].Inputs[1].Late = 2
+	r.Print(&human)
+	if err := r.WriteMarkdown(&md); err != nil {
+		t.Fatal(err)
+	}
+	for name, out := range map[string]string{"table": human.String(), "Markdown": md.String()} {
+		for _, want := range []string{"2 edges of 2 families", "edge, family 1", "mean of family 0", "mean of family 1", "0.800", "mean of edges", "0.750"} {
+			if !strings.Contains(out, want) {
+				t.Errorf("%s lacks %q:\n%s", name, want, out)
+			}
+		}
+	}
+	if want := "edge-2 (0.40), 2 rounds late"; !strings.Contains(md.String(), want) {
+		t.Errorf("Markdown lacks %q", want)
 	}
 }
 

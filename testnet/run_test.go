@@ -105,6 +105,28 @@ func TestInProcessTestnet(t *testing.T) {
 	t.Run("secrets are their owner's alone", func(t *testing.T) { secretsArePrivate(t, o.Out) })
 }
 
+func TestTestnetOfTwoFamilies(t *testing.T) {
+	var text bytes.Buffer
+	o := tiny(t)
+	o.InProcess, o.Text, o.Families = true, &text, 2
+	report, err := testnet.Run(t.Context(), o)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, text.String())
+	}
+	first, second := report.Nodes[1], report.Nodes[2]
+	if first.Family != 0 || second.Family != 1 || first.Base == second.Base {
+		t.Errorf("edges of families %d and %d on %s and %s, want 0 and 1 on two bases", first.Family, second.Family, first.Base, second.Base)
+	}
+	for _, n := range []testnet.NodeReport{first, second} {
+		if n.RougeLsum.Standalone == nil || n.RougeLsum.Together == nil {
+			t.Errorf("%s: a score is missing: %+v", n.Name, n.RougeLsum)
+		}
+	}
+	if got := len(report.Rounds[0].Inputs); got != 2 {
+		t.Errorf("round 1 has %d inputs, want one of each family", got)
+	}
+}
+
 // sameDeltas checks that every node finds every input of every round, with equal CID, author and modalities.
 func sameDeltas(t *testing.T, out string, report *testnet.Report) {
 	t.Helper()

@@ -3,6 +3,7 @@ package testnet
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/dustin/go-humanize"
@@ -28,7 +29,9 @@ func (r *Report) Print(w io.Writer) {
 	for _, n := range r.Nodes {
 		t.AppendRow(n.cells())
 	}
-	t.AppendFooter(r.meanCells())
+	for _, cells := range r.meanCells() {
+		t.AppendFooter(cells)
+	}
 	right := make([]table.ColumnConfig, 0, 9)
 	for c := 5; c <= 13; c++ {
 		right = append(right, table.ColumnConfig{Number: c, Align: text.AlignRight, AlignHeader: text.AlignRight, AlignFooter: text.AlignRight})
@@ -46,7 +49,7 @@ func (r *Report) WriteMarkdown(w io.Writer) error {
 	for _, n := range r.Nodes {
 		t.AppendRow(n.cells())
 	}
-	t.AppendRow(r.meanCells())
+	t.AppendRows(r.meanCells())
 
 	rounds := table.NewWriter()
 	rounds.AppendHeader(table.Row{"round", "seconds", "aggregate", "inputs (weight)"})
@@ -62,6 +65,9 @@ func (r *Report) WriteMarkdown(w io.Writer) error {
 				name = in.Author
 			}
 			inputs[i] = fmt.Sprintf("%s (%.2f)", name, in.Weight)
+			if in.Late > 0 {
+				inputs[i] += fmt.Sprintf(", %s late", count(int(in.Late), "round"))
+			}
 		}
 		rounds.AppendRow(table.Row{rd.Round, fmt.Sprintf("%.1f", rd.Seconds), "`" + rd.Aggregate + "`", strings.Join(inputs, ", ")})
 	}
@@ -76,27 +82,41 @@ func (r *Report) headline() string {
 	if r.Dataset.Generated {
 		kind = "generated data"
 	}
-	edges := 0
-	for _, n := range r.Nodes {
-		if n.Role == roleEdge {
-			edges++
-		}
+	edges, families := r.edges()
+	who := count(len(edges), "edge")
+	if families > 1 {
+		who += fmt.Sprintf(" of %d families", families)
 	}
 	return fmt.Sprintf("%s and %s, %s in %.0f s, seed %d, %s %s (%d rows: %s)",
-		count(edges, "edge"), count(len(r.Nodes)-edges, "super-peer"), count(len(r.Rounds), "round"), r.WallSeconds, r.Seed, kind, r.Dataset.Path, r.Dataset.Rows, strings.Join(r.Dataset.Modalities, ", "))
+		who, count(len(r.Nodes)-len(edges), "super-peer"), count(len(r.Rounds), "round"), r.WallSeconds, r.Seed, kind, r.Dataset.Path, r.Dataset.Rows, strings.Join(r.Dataset.Modalities, ", "))
 }
 
 func (n NodeReport) cells() table.Row {
-	return table.Row{n.Name, n.Role, n.Domain, strings.Join(n.Modalities, " "), n.TestRows,
+	role := n.Role
+	if n.Family > 0 {
+		role = fmt.Sprintf("%s, family %d", n.Role, n.Family)
+	}
+	return table.Row{n.Name, role, n.Domain, strings.Join(n.Modalities, " "), n.TestRows,
 		score(n.RougeLsum.Constant), score(n.RougeLsum.Standalone), score(n.RougeLsum.Together),
 		score(n.ExactMatch.Constant), score(n.ExactMatch.Standalone), score(n.ExactMatch.Together),
 		humanize.IBytes(uint64(n.BytesSent)), humanize.IBytes(uint64(n.BytesReceived))}
 }
 
-func (r *Report) meanCells() table.Row {
-	cells := r.means().cells()
+// meanCells are the means of every family, if there are several, and of all edges.
+func (r *Report) meanCells() []table.Row {
+	edges, families := r.edges()
+	var rows []table.Row
+	if families > 1 {
+		for family := range families {
+			of := slices.DeleteFunc(slices.Clone(edges), func(n NodeReport) bool { return n.Family != family })
+			cells := means(of).cells()
+			cells[0] = fmt.Sprintf("mean of family %d", family)
+			rows = append(rows, cells)
+		}
+	}
+	cells := means(edges).cells()
 	cells[0] = "mean of edges"
-	return cells
+	return append(rows, cells)
 }
 
 func count(n int, noun string) string {

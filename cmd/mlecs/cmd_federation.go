@@ -13,13 +13,15 @@ import (
 
 type federationOptions struct {
 	homeFlags
-	name, data          string
-	edgeBase, superBase string
-	share               []string
-	rounds, minimum     uint64
-	quorum              float64
-	deadline            time.Duration
-	method              method.Config
+	name, data      string
+	edgeBases       []string
+	superBase       string
+	families        int
+	share           []string
+	rounds, minimum uint64
+	quorum          float64
+	deadline        time.Duration
+	method          method.Config
 }
 
 func newFederationCommand() *cobra.Command {
@@ -33,9 +35,13 @@ func newFederationCreateCommand() *cobra.Command {
 		Short: "Found a federation: public data, base models, method and round policy, signed by a new founder key",
 		Long: `Founds a federation and makes this node its first super-peer. The training rows of --data become the public data set: every
 member gets the rows, super-peers alone get their targets. The founder key stays in this home (founder.key): whoever holds it
-admits members.`,
+admits members.
+
+Edges may be of several families, each with a base model of its own: give --edge-base once for every family, or --families 2 for a
+GPT-2 and a Llama that are pretrained here. An edge chooses its family when it joins (mlecs join --family N).`,
 		Example: `  mlecs federation create --name homes --data ./public
-  mlecs federation create --name wards --data ./public --edge-base small.safetensors --super-base large.safetensors --rounds 50`,
+  mlecs federation create --name wards --data ./public --edge-base small.safetensors --super-base large.safetensors --rounds 50
+  mlecs federation create --name mixed --data ./public --families 2`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runFederationCreate(cmd, o) },
 	}
@@ -43,7 +49,8 @@ admits members.`,
 	f := cmd.Flags()
 	f.StringVar(&o.name, "name", "federation", "name of the federation")
 	f.StringVar(&o.data, "data", "", "data set folder whose training rows become public (required)")
-	f.StringVar(&o.edgeBase, "edge-base", "", "base model of the edges, a file from `mlecs model train` or `model import` (default: pretrained on the public targets)")
+	f.StringArrayVar(&o.edgeBases, "edge-base", nil, "base model of the edges, a `file` from mlecs model train or model import; again for every further family (default: pretrained on the public targets)")
+	f.IntVar(&o.families, "families", 0, "families of edges, 1 or 2: the second has other widths and rank (default: as many as edge bases)")
 	f.StringVar(&o.superBase, "super-base", "", "base model of the super-peers (default: pretrained on the public targets)")
 	f.StringSliceVar(&o.share, "share", method.DefaultShare(), "kinds of components that leave a node: lora, encoder, connector")
 	f.Uint64Var(&o.rounds, "rounds", 0, "last round; 0 goes on for ever")
@@ -59,6 +66,7 @@ admits members.`,
 	f.IntVar(&o.method.Spec.Rank, "rank", o.method.Spec.Rank, "LoRA rank")
 	f.Float64Var(&o.method.Spec.Alpha, "alpha", o.method.Spec.Alpha, "LoRA alpha")
 	f.StringVar(&o.method.PublicLabels, "public-labels", o.method.PublicLabels, "who gets the targets of the public rows: cloud (super-peers alone) or edges (everybody)")
+	f.Float64Var(&o.method.Stale, "stale", o.method.Stale, "what a late delta counts for each round that it is late, 0 to 1")
 	f.Uint64Var(&o.method.Seed, "seed", o.method.Seed, "seed of models and steps")
 	return cmd
 }
@@ -71,9 +79,19 @@ func runFederationCreate(cmd *cobra.Command, o *federationOptions) error {
 	if err != nil {
 		return err
 	}
+	switch o.families {
+	case 0, 1:
+	case 2:
+		o.method.Families = []method.Family{method.SecondFamily()}
+	default:
+		return usageError{fmt.Errorf("--families %d: use 1 or 2, or give more with --edge-base", o.families)}
+	}
+	if o.families > 0 && len(o.edgeBases) > o.families {
+		return usageError{fmt.Errorf("--families %d, but %d edge bases", o.families, len(o.edgeBases))}
+	}
 	p := newProgress(cmd.ErrOrStderr())
 	id, err := h.CreateFederation(cmd.Context(), node.FederationSpec{
-		Name: o.name, Data: o.data, EdgeBase: o.edgeBase, SuperBase: o.superBase, Method: o.method, Share: o.share,
+		Name: o.name, Data: o.data, EdgeBases: o.edgeBases, SuperBase: o.superBase, Method: o.method, Share: o.share,
 		Policy:   record.RoundPolicy{Rounds: o.rounds, Quorum: o.quorum, Min: o.minimum, Deadline: o.deadline.Milliseconds()},
 		Progress: p.update,
 	})

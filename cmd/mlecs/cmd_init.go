@@ -18,6 +18,7 @@ type initOptions struct {
 type settings struct {
 	name, role, data, domain string
 	modalities, listen       []string
+	family                   int
 	mdns                     bool
 }
 
@@ -28,6 +29,7 @@ func (s *settings) register(cmd *cobra.Command) {
 	f.StringVar(&s.data, "data", "", "folder with the node's own rows (metadata.jsonl); they never leave the node")
 	f.StringVar(&s.domain, "domain", "", "place, person or device that the rows are from; informative")
 	f.StringSliceVar(&s.modalities, "modalities", nil, "modalities in use (default: all that the data has)")
+	f.IntVar(&s.family, "family", 0, "which of the federation's families of edges this node is of: its model's structure and base")
 	f.StringSliceVar(&s.listen, "listen", nil, "multiaddrs to listen on (default: TCP and QUIC on a free port of all interfaces)")
 	f.BoolVar(&s.mdns, "mdns", true, "find members on the local network by multicast DNS")
 }
@@ -53,6 +55,9 @@ func (s *settings) apply(cmd *cobra.Command, c *node.Config) error {
 	}
 	if given("modalities") {
 		c.Modalities = s.modalities
+	}
+	if given("family") {
+		c.Family = s.family
 	}
 	if given("listen") {
 		c.P2P.Listen = s.listen

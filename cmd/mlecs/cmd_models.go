@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/spf13/cobra"
@@ -18,6 +19,10 @@ func newModelsCommand() *cobra.Command {
 }
 
 func showModels(p *page, models []api.Model) {
+	families := 0
+	for _, m := range models {
+		families = max(families, m.Family)
+	}
 	var rows []table.Row
 	for _, m := range models {
 		var layers, dim, vocab any = "-", "-", "-"
@@ -25,8 +30,12 @@ func showModels(p *page, models []api.Model) {
 		if m.Stored {
 			layers, dim, vocab, stored = m.Layers, m.Dim, m.Vocab, "yes"
 		}
-		rows = append(rows, table.Row{m.Name, m.Role, countText(m.Params), bytesText(m.Bytes), layers, dim, vocab, stored, m.CID})
+		users := m.Role
+		if families > 0 && m.Role == "edge" {
+			users = fmt.Sprintf("edge, family %d", m.Family)
+		}
+		rows = append(rows, table.Row{m.Name, users, dash(m.Architecture), countText(m.Params), bytesText(m.Bytes), layers, dim, vocab, stored, m.CID})
 	}
-	p.list(table.Row{"base model", "used by", "parameters", "size", "layers", "width", "vocabulary", "stored here", "CID"}, rows, []int{3, 4, 5, 6, 7},
+	p.list(table.Row{"base model", "used by", "architecture", "parameters", "size", "layers", "width", "vocabulary", "stored here", "CID"}, rows, []int{4, 5, 6, 7, 8},
 		"This node is in no federation yet.")
 }

@@ -28,6 +28,9 @@ func showRounds(p *page, rounds []api.Round) {
 		inputs := make([]string, len(r.Inputs))
 		for i, in := range r.Inputs {
 			inputs[i] = fmt.Sprintf("%s %.3f %s", short(in.Author), in.Weight, strings.Join(in.Modalities, "+"))
+			if in.Round < r.Round {
+				inputs[i] += fmt.Sprintf(", late: of round %d", in.Round)
+			}
 		}
 		verdict := dash(r.Verdict)
 		if r.Disputes > 0 {

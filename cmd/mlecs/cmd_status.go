@@ -36,6 +36,10 @@ func showStatus(p *page, s *api.Status) {
 	if s.Federation != "" {
 		federation = s.FedName + " (" + s.Federation + ")"
 	}
+	base := s.Base
+	if s.Families > 1 && s.Role == "edge" {
+		base += fmt.Sprintf(" (family %d of %d)", s.Family, s.Families)
+	}
 	params := ""
 	if s.ParamsTotal > 0 {
 		params = fmt.Sprintf("%s, of which %s are trained", countText(s.ParamsTotal), countText(s.ParamsTrainable))
@@ -56,7 +60,7 @@ func showStatus(p *page, s *api.Status) {
 		"error", s.Error,
 		"domain", s.Domain,
 		"modalities", strings.Join(s.Modalities, ", "),
-		"base model", s.Base,
+		"base model", base,
 		"parameters", params,
 		"rows", fmt.Sprintf("%d private for training, %d for testing, %d public", s.TrainRows, s.TestRows, s.PublicRows),
 		"peers", fmt.Sprintf("%d connected", s.Peers),

@@ -193,6 +193,11 @@ func (l *learner) adopt(components []adapter.Component) (adopted []string, err e
 	return adopted, nil
 }
 
+// Has tells whether the model has a component of this name and signature.
+func (l *learner) Has(name, signature string) bool {
+	return slices.ContainsFunc(l.model.Components(), func(c adapter.Component) bool { return c.Name == name && c.Signature == signature })
+}
+
 // anchorWidth is the width that the contrastive loss needs anchors of. Cosines of the model's own vectors and the anchor, and Gram volumes,
 // need one width; comparing cosines among the anchors with cosines among the model's vectors takes any (0).
 func (l *learner) anchorWidth() int {

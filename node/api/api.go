@@ -74,7 +74,9 @@ type Status struct {
 	Loss            float64  `json:"loss"`
 	Domain          string   `json:"domain"`
 	Modalities      []string `json:"modalities"`
-	Base            string   `json:"base"` // name of the base model
+	Family          int      `json:"family"`   // of the edge's structure and base model
+	Families        int      `json:"families"` // of the federation's edges
+	Base            string   `json:"base"`     // name of the base model
 	BaseCID         string   `json:"base_cid"`
 	ParamsTotal     int64    `json:"params_total"`
 	ParamsTrainable int64    `json:"params_trainable"`
@@ -129,6 +131,7 @@ type Round struct {
 // Input of a round.
 type Input struct {
 	Delta      string   `json:"delta"`
+	Round      uint64   `json:"round"` // the delta's; before the aggregate's if it came late
 	Author     string   `json:"author"`
 	Modalities []string `json:"modalities"`
 	Weight     float64  `json:"weight"`
@@ -167,15 +170,17 @@ type Component struct {
 
 // Model a node holds.
 type Model struct {
-	Name   string `json:"name"`
-	Role   string `json:"role"` // who uses it: edge, super
-	CID    string `json:"cid"`
-	Params int64  `json:"params"`
-	Bytes  int64  `json:"bytes"`
-	Stored bool   `json:"stored"`
-	Layers int    `json:"layers"`
-	Dim    int    `json:"dim"`
-	Vocab  int    `json:"vocab"`
+	Name         string `json:"name"`
+	Role         string `json:"role"`   // who uses it: edge, super
+	Family       int    `json:"family"` // of the edges that use it
+	CID          string `json:"cid"`
+	Params       int64  `json:"params"`
+	Bytes        int64  `json:"bytes"`
+	Stored       bool   `json:"stored"`
+	Architecture string `json:"architecture"` // gpt2, llama; empty like the rest if it is not stored
+	Layers       int    `json:"layers"`
+	Dim          int    `json:"dim"`
+	Vocab        int    `json:"vocab"`
 }
 
 // Adapter tells of a LoRA adapter and its base model. The files are on the node's machine and never change; read them against the CIDs.

@@ -16,13 +16,13 @@ const (
 
 // Federation is the genesis body; the CID of its record is the federation id and names the topic.
 type Federation struct {
-	Name    string        `cbor:"name"`
-	Founder peer.ID       `cbor:"founder"` // Ed25519, key extractable from the id
-	Data    DataSet       `cbor:"data"`
-	Bases   map[Role]Base `cbor:"bases"` // base model by role
-	Method  Method        `cbor:"method"`
-	Policy  RoundPolicy   `cbor:"policy"`
-	Share   []string      `cbor:"share"` // component kinds that leave a node: "lora", "encoder", "connector"
+	Name    string      `cbor:"name"`
+	Founder peer.ID     `cbor:"founder"` // Ed25519, key extractable from the id
+	Data    DataSet     `cbor:"data"`
+	Bases   Bases       `cbor:"bases"`
+	Method  Method      `cbor:"method"`
+	Policy  RoundPolicy `cbor:"policy"`
+	Share   []string    `cbor:"share"` // component kinds that leave a node: "lora", "encoder", "connector"
 }
 
 // DataSet is the public data set: rows for every member, targets for super-peers only, unless the method hands them out.
@@ -52,6 +52,12 @@ type Modality struct {
 type Blob struct {
 	CID   cid.Cid `cbor:"cid"`
 	Bytes int64   `cbor:"bytes"`
+}
+
+// Bases are the base models by role. Edges may be of several families, each with a base of its own.
+type Bases struct {
+	Edge  []Base `cbor:"edge"` // by family
+	Super Base   `cbor:"super"`
 }
 
 // Base is a frozen base model.
@@ -124,6 +130,7 @@ type Aggregate struct {
 // Input is one delta of a round with its overall weight (weights of a round sum to 1).
 type Input struct {
 	Delta      cid.Cid  `cbor:"delta"`
+	Round      uint64   `cbor:"round"` // the delta's; before the aggregate's if it came late
 	Author     peer.ID  `cbor:"author"`
 	Modalities []string `cbor:"modalities"`
 	Weight     float64  `cbor:"weight"`

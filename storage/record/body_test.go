@@ -3,6 +3,7 @@ package record_test
 import (
 	"errors"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 
@@ -50,7 +51,12 @@ func TestFederationRules(t *testing.T) {
 		{"huge tensor", func(f *record.Federation) { f.Data.Modalities[0].Shape = []int{1 << 20, 1 << 20, 1 << 20, 1 << 20} }},
 		{"negative rate", func(f *record.Federation) { f.Data.Modalities[1].Rate = -1 }},
 		{"clip of a day", func(f *record.Federation) { f.Data.Modalities[1].Seconds = 86400 }},
-		{"base of an unknown role", func(f *record.Federation) { f.Bases["cook"] = record.Base{} }},
+		{"base with size and without CID", func(f *record.Federation) { f.Bases.Edge[1].Blob.CID = cid.Undef }},
+		{"base of super-peers is a record", func(f *record.Federation) { f.Bases.Super.Blob.CID = recordCID("x") }},
+		{"negative size of a base", func(f *record.Federation) { f.Bases.Edge[0].Params = -1 }},
+		{"too many bases", func(f *record.Federation) {
+			f.Bases.Edge = slices.Repeat(f.Bases.Edge[:1], record.MaxBases+1)
+		}},
 		{"quorum above one", func(f *record.Federation) { f.Policy.Quorum = 1.5 }},
 		{"quorum not a number", func(f *record.Federation) { f.Policy.Quorum = math.NaN() }},
 		{"negative deadline", func(f *record.Federation) { f.Policy.Deadline = -1 }},
@@ -96,6 +102,7 @@ func TestAggregateRules(t *testing.T) {
 		{"input is a blob", func(a *record.Aggregate) { a.Inputs[0].Delta = record.BlobCID(nil) }},
 		{"negative weight", func(a *record.Aggregate) { a.Inputs[0].Weight = -0.1 }},
 		{"weight not a number", func(a *record.Aggregate) { a.Inputs[0].Weight = math.NaN() }},
+		{"input of a later round", func(a *record.Aggregate) { a.Inputs[0].Round = a.Round + 1 }},
 		{"too many inputs", func(a *record.Aggregate) { a.Inputs = make([]record.Input, record.MaxInputs+1) }},
 		{"component and signature twice", func(a *record.Aggregate) { a.Components = append(a.Components, a.Components[0]) }},
 		{"no rule", func(a *record.Aggregate) { a.Components[0].Rule = "" }},

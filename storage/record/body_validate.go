@@ -8,8 +8,8 @@ func (f *Federation) validate(c *checker) {
 	c.required("federation name", f.Name, MaxName)
 	c.member("founder", f.Founder)
 	f.Data.validate(c)
-	for role, base := range f.Bases {
-		c.role(role)
+	c.count("base models of edges", len(f.Bases.Edge), MaxBases)
+	for _, base := range append([]Base{f.Bases.Super}, f.Bases.Edge...) {
 		c.name("base model name", base.Name, MaxName)
 		c.within("base model parameters", base.Params, 0, MaxBlobBytes)
 		c.optionalBlob("base model", base.Blob)
@@ -117,6 +117,9 @@ func (a *Aggregate) validate(c *checker) {
 	for i, in := range a.Inputs {
 		deltas[i] = in.Delta
 		c.record("input delta", in.Delta)
+		if in.Round > a.Round {
+			c.failf("input delta of round %d in round %d", in.Round, a.Round)
+		}
 		c.member("input author", in.Author)
 		c.modalities(in.Modalities)
 		c.number("input weight", in.Weight, 0, 1+1e-9) // a sum of rounded shares may exceed 1 by a little

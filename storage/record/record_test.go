@@ -77,7 +77,7 @@ func TestIDDependsOnThePayloadOnly(t *testing.T) {
 
 // The format is a promise to other nodes: if this fails, records of older nodes have lost their ids, and Version must go up.
 func TestFormatIsFixed(t *testing.T) {
-	const want = "bafyreiculvggjzcjxwkibwquowgdez4upbjcibcqe3ujclrqsen5d6vnme"
+	const want = "bafyreihk2dgn5mz27rfasmecywojobojsf6p4i3zgrify7yircflpeemle"
 	if got := sign(t, statement(t, federation(t))).CID.String(); got != want {
 		t.Errorf("sample genesis has id %s, want %s", got, want)
 	}

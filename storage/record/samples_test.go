@@ -60,7 +60,10 @@ func federation(t testing.TB) *record.Federation {
 				{Name: "sound", Kind: "audio", Shape: []int{1, 32, 32}, Rate: 8000, Seconds: 2, Archive: blobOf("sound")},
 			},
 		},
-		Bases:  map[record.Role]record.Base{record.RoleEdge: {Name: "small", Params: 1000, Blob: blobOf("small")}, record.RoleSuper: {Name: "large", Params: 9000, Blob: blobOf("large")}},
+		Bases: record.Bases{
+			Edge:  []record.Base{{Name: "small", Params: 1000, Blob: blobOf("small")}, {Name: "other", Params: 900, Blob: blobOf("other")}},
+			Super: record.Base{Name: "large", Params: 9000, Blob: blobOf("large")},
+		},
 		Method: record.Method{Name: "ml-ecs", Config: []byte{0xa0}},
 		Policy: record.RoundPolicy{Rounds: 5, Quorum: 0.75, Min: 2, Deadline: 60_000},
 		Share:  []string{"lora", "encoder"},
@@ -91,8 +94,8 @@ func aggregate(t testing.TB) *record.Aggregate {
 	return &record.Aggregate{
 		Round: 3,
 		Inputs: []record.Input{
-			{Delta: recordCID("a"), Author: idOf(t, 2), Modalities: []string{"accel"}, Weight: 0.25},
-			{Delta: recordCID("b"), Author: idOf(t, 3), Modalities: []string{"accel", "sound"}, Weight: 0.75},
+			{Delta: recordCID("a"), Round: 2, Author: idOf(t, 2), Modalities: []string{"accel"}, Weight: 0.25},
+			{Delta: recordCID("b"), Round: 3, Author: idOf(t, 3), Modalities: []string{"accel", "sound"}, Weight: 0.75},
 		},
 		Components: []record.AggregatedComponent{{
 			Component: component("lora"), Rule: "weighted-mean",

@@ -18,6 +18,7 @@ const (
 	MaxParents    = 1024
 	MaxComponents = 256
 	MaxInputs     = 1024
+	MaxBases      = 16 // base models of edges
 	MaxModalities = 32
 	MaxMetrics    = 256
 	MaxRound      = 1_000_000_000
