@@ -11,8 +11,8 @@ import (
 )
 
 // fedmd is FedMD (arXiv 1910.03581): the nodes send their answers to the public rows, soft, and all of them, the server too, digest the
-// consensus before they go back to rows of their own. The server takes part with its own answers. Weights are rows, as in the other
-// methods; the paper's are equal.
+// consensus, with weight KD, before they go back to rows of their own. The server takes part with its own answers. Weights are rows, as
+// in the other methods; the paper's are equal.
 //
 // An answer here is a sequence of tokens, and what nodes expect of a token depends on those before it: see consensus.
 func fedmd(w World) (Federation, error) {
@@ -31,12 +31,7 @@ func fedmd(w World) (Federation, error) {
 			}
 			return out
 		},
-		goal: func(cfg Config, o *model.Objective, edge bool) {
-			o.Soft = cfg.KD
-			if edge {
-				o.Soft = cfg.SoftWeight
-			}
-		},
+		goal: func(cfg Config, o *model.Objective, _ bool) { o.Soft = cfg.KD },
 	})
 }
 

@@ -19,13 +19,13 @@ var variants = []variant{
 	{
 		// CCL contrasts by Gram volumes (and learns targets, where edges see them); the delta is the LoRA as CCL leaves it, which AMT then
 		// tunes for the edge alone; MMA weighs by |M_d| alone, without the server; the small model guides the large one by the same
-		// loss. The edges' encoders and connectors stay where they are.
+		// loss, with weight KD. The edges' encoders and connectors stay where they are.
 		name: "mlecs-paper",
 		world: func(w *World) {
 			c := &w.Config
 			c.Contrast, c.SoftWeight = "gram", 0
 			c.Rule, c.ProxyWeight = RuleModalities, 0
-			c.Guide, c.KD, c.Transfer = c.Lambda, 0, false
+			c.Guide, c.KD, c.Transfer = c.KD, 0, false
 			w.Share = []string{"lora"}
 		},
 		edge: func(e *Edge) { e.early = true },
