@@ -52,7 +52,7 @@ func TestReceiversDecodeWhatTheDeltaSays(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if len(d.Components) != 3 || len(d.Blobs) != 3 {
+				if len(d.Components) != 4 || len(d.Blobs) != 4 {
 					t.Fatalf("%d components, %d blobs", len(d.Components), len(d.Blobs))
 				}
 				for i, want := range d.Components {
