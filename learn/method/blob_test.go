@@ -43,7 +43,7 @@ func TestReceiversDecodeWhatTheDeltaSays(t *testing.T) {
 			}
 			e := codedEdge(t, codec)
 			for round := uint64(1); round <= 3; round++ {
-				// This aggregate has no connector of one modality: the edge keeps its own.
+				// This aggregate has no connector: the edge keeps its own.
 				absorbed := map[string]adapter.Component{"lora": filled(initial["lora"], float32(round)/8), "encoder/a": filled(initial["encoder/a"], 0.5)}
 				if err := e.Absorb(averaged(absorbed["lora"], absorbed["encoder/a"])); err != nil {
 					t.Fatal(err)

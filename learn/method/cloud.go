@@ -261,6 +261,18 @@ func (c *Cloud) fit(s *Supervision) float64 {
 	return right / float64(len(c.public))
 }
 
+// StartFrom replaces a component of the small models whose signature it has, so that round 0 hands it to the edges. An error wraps
+// adapter.ErrStructure.
+func (c *Cloud) StartFrom(x adapter.Component) error {
+	for family := range c.proxies {
+		adopted, err := c.proxies[family].adopt([]adapter.Component{x})
+		if err != nil || len(adopted) > 0 {
+			return err
+		}
+	}
+	return fmt.Errorf("no small model has a component %q with signature %s: %w", x.Name, x.Signature, adapter.ErrStructure)
+}
+
 // Evaluate scores the large model's greedy answers on test rows.
 func (c *Cloud) Evaluate(ctx context.Context, test []Example) (Scores, error) {
 	return c.large.evaluate(ctx, test)

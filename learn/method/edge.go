@@ -18,6 +18,7 @@ type Edge struct {
 	share   []string
 	early   bool // the delta is what CCL leaves, as in the paper, and not what AMT does
 	outbox  *outbox
+	start   *adapter.Component // what the next round begins with in place of the component of this name; nil: nothing
 	lessons *lessons // nil before the first aggregate
 	taught  []row    // the public rows that lessons speak of
 }
@@ -127,6 +128,12 @@ func (e *Edge) supervise(s *Supervision) {
 // the middle of a round; ReadState brings it back to the start.
 func (e *Edge) Round(ctx context.Context, round uint64, p Progress) (*Delta, error) {
 	started := e.shared(e.share)
+	if e.start != nil {
+		if err := e.model.SetComponent(*e.start); err != nil {
+			return nil, fmt.Errorf("round %d: %w", round, err)
+		}
+		e.start = nil
+	}
 	public, err := e.align(ctx, publicStage, round, e.cfg.CCLSteps, p)
 	if err != nil {
 		return nil, err
@@ -163,6 +170,21 @@ func (e *Edge) align(ctx context.Context, name string, round uint64, steps int, 
 		name: name, round: round, steps: steps, rows: e.taught, batch: e.anchored, goal: goal,
 		shown: show(p, "ccl", 0, steps),
 	})
+}
+
+// StartFrom makes the next Round begin with c in place of the component of its name, so that the round's delta carries c to the others. An
+// error wraps adapter.ErrStructure.
+func (e *Edge) StartFrom(c adapter.Component) error {
+	for _, own := range e.model.Components() {
+		if own.Name == c.Name {
+			if err := adapter.SameStructure(own, c); err != nil {
+				return err
+			}
+			e.start = &c
+			return nil
+		}
+	}
+	return fmt.Errorf("the model has no component %q: %w", c.Name, adapter.ErrStructure)
 }
 
 // tune is AMT: training on private rows.
