@@ -31,19 +31,19 @@ var ErrBatch = errors.New("bad batch")
 // rows checks b against the model and counts its rows.
 func (m *Model) rows(b Batch) (int, error) {
 	n := -1
-	count := func(what string, length int, present bool) error {
+	count := func(kind, name string, length int, present bool) error {
 		if !present {
 			return nil
 		}
 		if n >= 0 && n != length {
-			return fmt.Errorf("%w: %s has %d rows, want %d", ErrBatch, what, length, n)
+			return fmt.Errorf("%w: %s%s has %d rows, want %d", ErrBatch, kind, name, length, n)
 		}
 		n = length
 		return nil
 	}
 	for _, mod := range m.spec.Modalities {
 		x, ok := b.Inputs[mod.Name]
-		if err := count("modality "+mod.Name, len(x), ok); err != nil {
+		if err := count("modality ", mod.Name, len(x), ok); err != nil {
 			return 0, err
 		}
 		for i, row := range x {
@@ -52,7 +52,7 @@ func (m *Model) rows(b Batch) (int, error) {
 			}
 		}
 	}
-	for _, part := range []struct {
+	for _, part := range [...]struct {
 		name    string
 		length  int
 		present bool
@@ -63,7 +63,7 @@ func (m *Model) rows(b Batch) (int, error) {
 		{"Anchor", len(b.Anchor), b.Anchor != nil},
 		{"Labels", len(b.Labels), b.Labels != nil},
 	} {
-		if err := count(part.name, part.length, part.present); err != nil {
+		if err := count("", part.name, part.length, part.present); err != nil {
 			return 0, err
 		}
 	}

@@ -19,6 +19,7 @@ type builder struct {
 
 	nodes  map[string]*gorgonia.Node
 	params []*parameter // with gradients, in the order of first use
+	grads  [][]float32  // theirs, rewritten by every run
 	noises uint64
 	err    error
 }
@@ -92,14 +93,13 @@ func (b *builder) finish(cost *gorgonia.Node) error {
 			return err
 		}
 	}
-	return b.g.Compile()
-}
-
-// gradients are those of params, valid until the next run.
-func (b *builder) gradients() [][]float32 {
-	grads := make([][]float32, len(b.params))
-	for i, p := range b.params {
-		grads[i] = b.g.Grad(b.nodes[p.Name])
+	if err := b.g.Compile(); err != nil {
+		return err
 	}
-	return grads
+	if cost != nil {
+		for _, p := range b.params {
+			b.grads = append(b.grads, b.g.Grad(b.nodes[p.Name]))
+		}
+	}
+	return nil
 }

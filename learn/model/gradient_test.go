@@ -28,7 +28,7 @@ func testGradients(t *testing.T, family Family) {
 		}
 		_, g := cost()
 		var grads [][]float32
-		for _, x := range g.b.gradients() {
+		for _, x := range g.b.grads {
 			grads = append(grads, append([]float32(nil), x...))
 		}
 		if len(grads) != len(m.params) {

@@ -15,6 +15,7 @@ type Model struct {
 	parts   []partition
 	graphs  cache[graphKey, *stepGraph]
 	fusions cache[int, *fuseGraph]
+	seqs    []sequence // of the last Step; reused
 }
 
 // partition is a component as a range of params.

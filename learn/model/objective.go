@@ -15,6 +15,8 @@ const (
 	ContrastCosine     = "cosine"     // op.Gram of cosines of the fused vector with the anchor, InfoNCE
 )
 
+var contrasts = []string{ContrastSimilarity, ContrastGram, ContrastCosine}
+
 // Objective weighs the parts of the loss of one step. A part with weight 0 is not computed.
 type Objective struct {
 	LM, Soft, Contrast float64
@@ -31,7 +33,7 @@ type Objective struct {
 type Loss struct{ Total, LM, Soft, Contrast float64 }
 
 func (o Objective) validate() error {
-	for _, f := range []struct {
+	for _, f := range [...]struct {
 		name  string
 		value float64
 	}{{"LM", o.LM}, {"Soft", o.Soft}, {"Contrast", o.Contrast}, {"Tau", o.Tau}, {"LR", o.LR}, {"Decay", o.Decay}, {"Clip", o.Clip}} {
@@ -39,8 +41,8 @@ func (o Objective) validate() error {
 			return fmt.Errorf("objective: %s is %v, want 0 or more", f.name, f.value)
 		}
 	}
-	if kinds := []string{ContrastSimilarity, ContrastGram, ContrastCosine}; o.Contrast > 0 && !slices.Contains(kinds, o.Kind) {
-		return fmt.Errorf("objective: unknown contrastive loss %q, want one of %q", o.Kind, kinds)
+	if o.Contrast > 0 && !slices.Contains(contrasts, o.Kind) {
+		return fmt.Errorf("objective: unknown contrastive loss %q, want one of %q", o.Kind, contrasts)
 	}
 	return nil
 }

@@ -200,8 +200,6 @@ func (t *pretraining) step(lr float64) (float64, error) {
 		}
 	}
 	t.embed.Offset = t.random.IntN(t.shift + 1)
-	if err := t.b.g.Run(); err != nil {
-		return 0, err
-	}
-	return float64(op.Floats(t.node)[0]), update(t.b.params, t.b.gradients(), lr, 0.01, 1)
+	t.b.g.Run()
+	return float64(op.Floats(t.node)[0]), update(t.b.params, t.b.grads, lr, 0.01, 1)
 }

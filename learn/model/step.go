@@ -42,7 +42,7 @@ func (m *Model) Step(b Batch, o Objective, seed uint64) (Loss, error) {
 	if err != nil {
 		return Loss{}, fmt.Errorf("step: %w", err)
 	}
-	gradients := g.b.gradients()
+	gradients := g.b.grads
 	if o.Penalty != nil {
 		weights := make([]adapter.Tensor, len(g.b.params))
 		for i, p := range g.b.params {
@@ -79,7 +79,8 @@ func (m *Model) gradients(b Batch, o Objective, seed uint64) (Loss, *stepGraph, 
 	if !key.lm && !key.soft && key.contrast == "" {
 		return Loss{}, nil, fmt.Errorf("%w: no target, soft target or anchor with a weight above 0", ErrBatch)
 	}
-	seqs := m.sequences(b, n, key)
+	m.seqs = m.sequences(m.seqs[:0], b, n, key)
+	seqs := m.seqs
 	if key.lm || key.soft {
 		longest := 1
 		for _, s := range seqs {
@@ -94,9 +95,7 @@ func (m *Model) gradients(b Batch, o Objective, seed uint64) (Loss, *stepGraph, 
 	g.load(b, n, seqs)
 	g.weigh(o)
 	*g.b.seed = seed
-	if err := g.b.g.Run(); err != nil {
-		return Loss{}, nil, err
-	}
+	g.b.g.Run()
 	loss := g.loss()
 	if !(loss.Total-loss.Total == 0) {
 		return Loss{}, nil, fmt.Errorf("the loss is %v: nothing was changed; check the inputs or lower the learning rate", loss.Total)
@@ -125,10 +124,9 @@ type sequence struct {
 	soft         *SoftTarget // nil: target is for the LM loss
 }
 
-// sequences cuts texts and targets to the base's positions.
-func (m *Model) sequences(b Batch, n int, key graphKey) []sequence {
+// sequences appends to all the texts and targets, cut to the base's positions.
+func (m *Model) sequences(all []sequence, b Batch, n int, key graphKey) []sequence {
 	room := m.base.Config.Positions - m.spec.Prompt
-	var all []sequence
 	add := func(s sequence) {
 		if b.Text != nil {
 			s.text = b.Text[s.row]

@@ -80,7 +80,8 @@ func (f *Gram) Forward(out []float32, in [][]float32) {
 			}
 		}
 	}
-	f.gram = gramLoss{tau: f.Tau, cosine: f.Cosine, smooth: f.Smooth, rows: f.Rows, dim: f.dim, labels: f.Labels, units: f.units, volume: f.gram.volume}
+	l := &f.gram
+	l.tau, l.cosine, l.smooth, l.rows, l.dim, l.labels, l.units = f.Tau, f.Cosine, f.Smooth, f.Rows, f.dim, f.Labels, f.units
 	f.loss = f.gram.forward()
 	out[0] = float32(f.loss)
 }

@@ -12,6 +12,9 @@ type gramLoss struct {
 
 	volume  []float64 // [rows anchors, rows sets]
 	dvolume []float64
+	matrix  *gramMatrix
+	logits  []float64 // [rows]: scratch of forward
+	index   []int
 }
 
 // excluded says whether set j is no candidate for anchor i.
@@ -24,8 +27,15 @@ func (l *gramLoss) unit(k, i int) []float64 { return l.units[k][i*l.dim:][:l.dim
 // forward computes the volumes, the loss, and the gradient of the loss with respect to the volumes.
 func (l *gramLoss) forward() float64 {
 	n := l.rows
-	l.volume, l.dvolume = grow64(l.volume, n*n), make([]float64, n*n)
-	m := newGramMatrix(len(l.units))
+	l.volume, l.dvolume = grow64(l.volume, n*n), grow64(l.dvolume, n*n)
+	clear(l.dvolume)
+	if l.matrix == nil {
+		l.matrix = newGramMatrix(len(l.units))
+	}
+	if len(l.index) < n {
+		l.logits, l.index = make([]float64, n), make([]int, n)
+	}
+	m := l.matrix
 	for j := range n {
 		m.fillSet(l, j)
 		for i := range n {
@@ -38,7 +48,7 @@ func (l *gramLoss) forward() float64 {
 		}
 	}
 	var loss float64
-	logits, index := make([]float64, n), make([]int, n)
+	logits, index := l.logits, l.index
 	for direction := range 2 {
 		for i := range n {
 			count, target := 0, 0
@@ -89,7 +99,7 @@ func (l *gramLoss) row(logits []float64, index []int, target int) float64 {
 // backward adds the gradient with respect to the unit vectors to grads: dV/dX = V G^-1 X.
 func (l *gramLoss) backward(grads [][]float64) {
 	n, k := l.rows, len(l.units)
-	m := newGramMatrix(k)
+	m := l.matrix
 	for j := range n {
 		m.fillSet(l, j)
 		for i := range n {

@@ -27,7 +27,8 @@ type Graph struct {
 	needs   map[*gorgonia.Node]bool // nodes with a parameter beneath them
 	params  []*gorgonia.Node
 	grads   map[*gorgonia.Node]*gorgonia.Node
-	machine gorgonia.VM
+	memory  map[*gorgonia.Node][]float32 // of every node, once compiled
+	program []instruction
 	ops     uint64
 }
 
@@ -112,31 +113,18 @@ func (g *Graph) Compile() error {
 		}
 		seen[n.Hashcode()] = n
 	}
-	g.machine = gorgonia.NewTapeMachine(g.g)
-	return nil
+	return g.assemble()
 }
 
-// Run evaluates every node.
-func (g *Graph) Run() error {
-	g.machine.Reset()
-	if err := g.machine.RunAll(); err != nil {
-		return fmt.Errorf("run the graph: %w", err)
+// Run evaluates every node. It allocates nothing once the Funcs are warm.
+func (g *Graph) Run() {
+	for _, i := range g.program {
+		i.run()
 	}
-	return nil
 }
 
-// Grad is the gradient of a Param in the last Run; valid until the next one.
-func (g *Graph) Grad(param *gorgonia.Node) []float32 { return Floats(g.grads[param]) }
+// Grad is the memory of the gradient of a Param: every Run overwrites it.
+func (g *Graph) Grad(param *gorgonia.Node) []float32 { return g.memory[g.grads[param]] }
 
-// Floats is the value of a node in the last Run; valid until the next one.
-func Floats(n *gorgonia.Node) []float32 { return values(n.Value()) }
-
-func values(v gorgonia.Value) []float32 {
-	switch v := v.(type) {
-	case *tensor.Dense:
-		return v.Float32s()
-	case *gorgonia.F32:
-		return []float32{float32(*v)}
-	}
-	panic(fmt.Sprintf("op: value of type %T in a float32 graph", v))
-}
+// Floats is the memory of the value of an applied Func: every Run overwrites it.
+func Floats(n *gorgonia.Node) []float32 { return n.Op().(interface{ output() []float32 }).output() }

@@ -19,6 +19,8 @@ type LayerNorm struct {
 
 func (l *LayerNorm) String() string { return "layer norm" }
 
+var layerNormParameters, rmsNormParameters = []string{"gain", "bias"}, []string{"gain"}
+
 // Shape implements Func.
 func (l *LayerNorm) Shape(in []tensor.Shape) (tensor.Shape, error) {
 	if len(in) != 3 || len(in[0]) != 2 {
@@ -39,7 +41,7 @@ func (l *LayerNorm) Backward(grads [][]float32, grad []float32, in [][]float32, 
 	l.backward(grads[0], grads[1:], grad, in[0], in[1:])
 }
 
-func (l *LayerNorm) parameters() []string { return []string{"gain", "bias"} }
+func (l *LayerNorm) parameters() []string { return layerNormParameters }
 
 func (l *LayerNorm) forward(y, x []float32, p [][]float32) {
 	gain, bias := p[0], p[1]

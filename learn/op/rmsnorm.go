@@ -36,7 +36,7 @@ func (l *RMSNorm) Backward(grads [][]float32, grad []float32, in [][]float32, _ 
 	l.backward(grads[0], grads[1:], grad, in[0], in[1:])
 }
 
-func (l *RMSNorm) parameters() []string { return []string{"gain"} }
+func (l *RMSNorm) parameters() []string { return rmsNormParameters }
 
 func (l *RMSNorm) forward(y, x []float32, p [][]float32) {
 	d := len(p[0])

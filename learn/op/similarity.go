@@ -110,6 +110,7 @@ type centred struct {
 	dim        int
 	unit, norm []float64
 	diff, grad []float64
+	mean       []float64
 }
 
 // leastPart is the share of a vector that must be left after centring; less is taken for a batch of equal vectors.
@@ -149,7 +150,9 @@ func (c *centred) set(x []float32, dim int, rows []int32) {
 
 // back carries grad through scaling and centring, and adds it to the rows of out.
 func (c *centred) back(out []float32, rows []int32) {
-	mean := make([]float64, c.dim)
+	c.mean = grow64(c.mean, c.dim)
+	mean := c.mean
+	clear(mean)
 	for i := range rows {
 		g := c.grad[i*c.dim:][:c.dim]
 		unitBack(g, c.row(i), c.norm[i])

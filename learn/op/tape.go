@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"hash"
 	"hash/fnv"
+	"slices"
 
 	"github.com/chewxy/hm"
 	"gorgonia.org/gorgonia"
@@ -17,33 +18,28 @@ type base struct {
 	id    uint64    // unique in the graph: equal hashes would be merged
 	types []hm.Type // of the inputs, then of the output
 	shape tensor.Shape
-	value gorgonia.Value // the output, owned by the op and rewritten on every run
-	flat  []float32      // the output's memory; of length 1 for a scalar
+	flat  []float32 // the output, owned by the op and rewritten on every run; of length 1 for a scalar
 }
 
 func (g *Graph) newBase(name string, in []*gorgonia.Node, shape tensor.Shape) base {
 	g.ops++
-	b := base{name: name, id: g.ops, shape: shape.Clone()}
+	b := base{name: name, id: g.ops, shape: shape.Clone(), flat: make([]float32, max(1, shape.TotalSize()))}
 	for _, n := range in {
 		b.types = append(b.types, n.Type())
 	}
-	if len(shape) == 0 {
-		b.types = append(b.types, gorgonia.Float32)
-		b.value, b.flat = gorgonia.NewF32(0), make([]float32, 1)
-		return b
+	var result hm.Type = gorgonia.Float32
+	if len(shape) > 0 {
+		result = gorgonia.TensorType{Dims: len(shape), Of: gorgonia.Float32}
 	}
-	b.types = append(b.types, gorgonia.TensorType{Dims: len(shape), Of: gorgonia.Float32})
-	t := tensor.New(tensor.WithShape(shape...), tensor.Of(tensor.Float32))
-	b.value, b.flat = t, t.Float32s()
+	b.types = append(b.types, result)
 	return b
 }
 
-// done publishes flat as the op's value.
-func (b *base) done() gorgonia.Value {
-	if s, ok := b.value.(*gorgonia.F32); ok {
-		*s = gorgonia.F32(b.flat[0])
-	}
-	return b.value
+func (b *base) output() []float32 { return b.flat }
+
+// Do is what Gorgonia's own machines would call; Graph.Run is what runs a graph.
+func (b *base) Do(...gorgonia.Value) (gorgonia.Value, error) {
+	return nil, fmt.Errorf("%s runs in Graph.Run alone", b.name)
 }
 
 func (b *base) Arity() int                                            { return len(b.types) - 1 }
@@ -60,10 +56,11 @@ func (b *base) InferShape(...gorgonia.DimSizer) (tensor.Shape, error) { return b
 // forward is a Func as a Gorgonia operation.
 type forward struct {
 	base
-	graph *Graph
-	f     Func
-	wrt   []bool
-	in    [][]float32
+	graph  *Graph
+	f      Func
+	wrt    []bool
+	inputs []*gorgonia.Node
+	in     [][]float32 // their memory
 }
 
 func (g *Graph) newForward(f Func, in []*gorgonia.Node) (*forward, error) {
@@ -77,22 +74,16 @@ func (g *Graph) newForward(f Func, in []*gorgonia.Node) (*forward, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%v: %w", f, err)
 	}
-	return &forward{base: g.newBase(f.String(), in, shape), graph: g, f: f, wrt: wrt, in: make([][]float32, len(in))}, nil
+	return &forward{base: g.newBase(f.String(), in, shape), graph: g, f: f, wrt: wrt, inputs: slices.Clone(in), in: make([][]float32, len(in))}, nil
 }
 
 func (o *forward) DiffWRT(int) []bool { return o.wrt }
 
-func (o *forward) Do(in ...gorgonia.Value) (gorgonia.Value, error) {
-	for i, v := range in {
-		o.in[i] = values(v)
-	}
-	o.f.Forward(o.flat, o.in)
-	return o.done(), nil
-}
+func (o *forward) run() { o.f.Forward(o.flat, o.in) }
 
 func (o *forward) SymDiff(in gorgonia.Nodes, out, grad *gorgonia.Node) (gorgonia.Nodes, error) {
 	children := append(append(gorgonia.Nodes{}, in...), out, grad)
-	b := &backward{forward: o, grads: make([][]float32, len(in))}
+	b := &backward{forward: o, outNode: out, gradNode: grad, grads: make([][]float32, len(in))}
 	result := make(gorgonia.Nodes, len(in))
 	var first *gorgonia.Node
 	for i, n := range in {
@@ -126,20 +117,13 @@ func (o *forward) SymDiff(in gorgonia.Nodes, out, grad *gorgonia.Node) (gorgonia
 // backward computes every wanted gradient of a forward op and returns the first of them.
 type backward struct {
 	base
-	forward *forward
-	grads   [][]float32
+	forward           *forward
+	outNode, gradNode *gorgonia.Node
+	out, grad         []float32 // their memory
+	grads             [][]float32
 }
 
-func (o *backward) Do(in ...gorgonia.Value) (gorgonia.Value, error) {
-	n := len(o.grads)
-	for i, v := range in[:n] {
-		o.forward.in[i] = values(v)
-	}
-	o.forward.f.Backward(o.grads, values(in[n+1]), o.forward.in, values(in[n]))
-	return o.done(), nil
-}
+func (o *backward) run() { o.forward.f.Backward(o.grads, o.grad, o.forward.in, o.out) }
 
 // tap returns a gradient that the backward op it depends on has written into the tap's memory.
 type tap struct{ base }
-
-func (o *tap) Do(...gorgonia.Value) (gorgonia.Value, error) { return o.done(), nil }
