@@ -134,7 +134,7 @@ func (s *speaking) teachServer(ctx context.Context, round uint64, pooled *Superv
 // follow trains towards a teacher's answers and representations, by the weights of goal, and towards the targets that rows have.
 func (w *worker) follow(ctx context.Context, name string, round uint64, steps int, rows []row, teacher *lessons, goal model.Objective, p Progress) error {
 	_, err := w.train(ctx, stage{
-		name: name, round: round, steps: steps, rows: rows, goal: goal, shown: show(p, name, 0, steps),
+		name: name, round: round, steps: steps, rows: rows, goal: goal, shown: show(p, "baseline", 0, steps),
 		batch: func(rows []row) model.Batch {
 			b := inputs(w.modalities, rows)
 			if goal.LM > 0 {

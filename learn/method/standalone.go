@@ -2,7 +2,6 @@ package method
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 
@@ -16,57 +15,33 @@ const (
 	adaptStage    = "adapt"
 )
 
-// Standalone is the comparison: the same model, seeds and number of steps on its own rows, no exchange.
+// Standalone is the comparison in the daemon: the same model, seeds and number of steps on its own rows, no exchange.
 type Standalone struct {
-	learner
-	rows  []row
+	worker
 	steps int
 }
 
 // NewStandalone makes the twin of an edge (its base, modalities and private rows, stepsPerRound CCLSteps+AMTSteps) or of a super-peer (the
 // large base, the public rows with targets, stepsPerRound CloudSteps; it takes part in round 0 as well). stream is the twin's.
 func NewStandalone(cfg Config, base *model.Base, modalities []model.Modality, rows []Example, stepsPerRound int, stream string) (*Standalone, error) {
-	l, err := newLearner(cfg, base, modalities, stream)
+	if stepsPerRound < 1 {
+		return nil, fmt.Errorf("standalone needs at least one step a round, not %d", stepsPerRound)
+	}
+	w, err := newWorker(cfg, base, modalities, rows, nil, stream)
 	if err != nil {
 		return nil, err
 	}
-	s := &Standalone{learner: *l, steps: stepsPerRound}
-	if s.rows, err = prepare(cfg, base, l.modalities, rows); err != nil {
-		return nil, fmt.Errorf("rows of %s: %w", stream, err)
-	}
-	if len(s.rows) == 0 || stepsPerRound < 1 {
-		return nil, errors.New("standalone needs rows to learn from and at least one step a round")
-	}
-	if err := needTargets(s.rows); err != nil {
-		return nil, fmt.Errorf("rows of %s: %w", stream, err)
-	}
-	return s, nil
+	return &Standalone{*w, stepsPerRound}, nil
 }
 
 // Round does one round's steps.
 func (s *Standalone) Round(ctx context.Context, round uint64, p Progress) error {
-	return s.tune(ctx, labelledStage, round, s.steps, p)
+	return s.study(ctx, labelledStage, round, s.steps, s.rows, s.cfg.objective(), p)
 }
 
 // Adapt does the steps that an edge does in its Adapt, to keep the budgets equal.
 func (s *Standalone) Adapt(ctx context.Context, round uint64, p Progress) error {
-	return s.tune(ctx, adaptStage, round, s.cfg.AMTSteps, p)
-}
-
-func (s *Standalone) tune(ctx context.Context, name string, round uint64, steps int, p Progress) error {
-	goal := s.cfg.objective()
-	goal.LM = 1
-	_, err := s.train(ctx, stage{
-		name: name, round: round, steps: steps, rows: s.rows,
-		batch: func(rows []row) model.Batch { return labelled(s.modalities, rows) },
-		goal:  goal, shown: show(p, "baseline", 0, steps),
-	})
-	return err
-}
-
-// Evaluate scores greedy answers on test rows.
-func (s *Standalone) Evaluate(ctx context.Context, test []Example) (Scores, error) {
-	return s.evaluate(ctx, test)
+	return s.adapt(ctx, round, p)
 }
 
 // WriteState writes everything a restart between rounds needs.

@@ -46,7 +46,7 @@ func (w *worker) study(ctx context.Context, name string, round uint64, steps int
 	_, err := w.train(ctx, stage{
 		name: name, round: round, steps: steps, rows: rows,
 		batch: func(rows []row) model.Batch { return labelled(w.modalities, rows) },
-		goal:  goal, shown: show(p, name, 0, steps),
+		goal:  goal, shown: show(p, "baseline", 0, steps),
 	})
 	if err != nil {
 		return fmt.Errorf("%s: %w", w.stream, err)
