@@ -98,8 +98,8 @@ func (v *verifier) sources(a *aggregateEntry) (inputs []*source, own *source, er
 		if err != nil {
 			return nil, nil, fmt.Errorf("input %s: %w", in.Delta, err)
 		}
-		if r.Author != in.Author || !slices.Equal(d.Modalities, in.Modalities) {
-			return nil, nil, falsef("input %s has another author or other modalities than the aggregate says", in.Delta)
+		if r.Author != in.Author || d.Round != in.Round || !slices.Equal(d.Modalities, in.Modalities) {
+			return nil, nil, falsef("input %s has another author, another round or other modalities than the aggregate says", in.Delta)
 		}
 		if !slices.Contains(a.Parents, in.Delta) {
 			return nil, nil, falsef("input %s is not among the aggregate's parents", in.Delta)
