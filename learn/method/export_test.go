@@ -35,6 +35,7 @@ func ComponentsOf(e Evaluator) map[string]adapter.Component {
 
 // Rounds runs rounds of "mlecs" over learners that a test has made, and its end; with first 1 it starts with round 0.
 func Rounds(ctx context.Context, cloud *Cloud, edges []*Edge, first, last uint64) (newest *Aggregate, err error) {
+	adapt := func(ctx context.Context, e *Edge, last uint64, p Progress) error { return e.Adapt(ctx, last, p) }
 	t := &together{cloud: cloud, edges: edges, finish: adapt}
 	if first == 1 {
 		first = 0

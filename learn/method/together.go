@@ -9,18 +9,16 @@ import (
 type together struct {
 	cloud  *Cloud
 	edges  []*Edge
-	finish func(ctx context.Context, e *Edge, last uint64, p Progress) error
+	finish func(ctx context.Context, e *Edge, last uint64, p Progress) error // an edge's part of Finish
 }
 
-// adapt is the Finish of an edge as the daemon knows it.
-func adapt(ctx context.Context, e *Edge, last uint64, p Progress) error { return e.Adapt(ctx, last, p) }
-
+// newTogether leaves it to the caller to set finish.
 func newTogether(w World) (*together, error) {
 	cloud, err := NewCloud(w.Config, w.Large, w.Small, w.Modalities, w.Public, w.Share, w.Stream)
 	if err != nil {
 		return nil, err
 	}
-	t := &together{cloud: cloud, finish: adapt}
+	t := &together{cloud: cloud}
 	public := w.publicFor()
 	for _, n := range w.Nodes {
 		e, err := NewEdge(w.Config.Of(n.Family), w.Small[n.Family], n.Modalities, n.Private, public, w.Share, n.Stream)

@@ -88,12 +88,15 @@ func (v variant) start(w World) (*together, error) {
 			v.edge(e)
 		}
 	}
-	t.finish = func(ctx context.Context, e *Edge, last uint64, p Progress) error {
-		if v.finish != nil {
-			return v.finish(ctx, e, last, steps, p)
-		}
-		_, err := e.tune(ctx, adaptStage, last, steps, p)
-		return err
+	if v.finish == nil {
+		v.finish = adaptFor
 	}
+	t.finish = func(ctx context.Context, e *Edge, last uint64, p Progress) error { return v.finish(ctx, e, last, steps, p) }
 	return t, nil
+}
+
+// adaptFor is Edge.Adapt for a number of steps.
+func adaptFor(ctx context.Context, e *Edge, last uint64, steps int, p Progress) error {
+	_, err := e.tune(ctx, adaptStage, last, steps, p)
+	return err
 }
