@@ -19,8 +19,8 @@ type Edge struct {
 	early   bool // the delta is what CCL leaves, as in the paper, and not what AMT does
 	outbox  *outbox
 	start   *adapter.Component // what the next round begins with in place of the component of this name; nil: nothing
-	lessons *lessons // nil before the first aggregate
-	taught  []row    // the public rows that lessons speak of
+	lessons *lessons           // nil before the first aggregate
+	taught  []row              // the public rows that lessons speak of
 }
 
 // NewEdge makes an edge with its own modalities. Private rows have targets. Public rows must have them if the federation's PublicLabels is

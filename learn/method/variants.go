@@ -91,7 +91,9 @@ func (v variant) start(w World) (*together, error) {
 	if v.finish == nil {
 		v.finish = adaptFor
 	}
-	t.finish = func(ctx context.Context, e *Edge, last uint64, p Progress) error { return v.finish(ctx, e, last, steps, p) }
+	t.finish = func(ctx context.Context, e *Edge, last uint64, p Progress) error {
+		return v.finish(ctx, e, last, steps, p)
+	}
 	return t, nil
 }
 
