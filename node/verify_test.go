@@ -256,7 +256,7 @@ func lie(t *testing.T, home *Home, check func()) {
 	body.Round, body.Inputs = round, nil
 	parents := []cid.Cid{before.cid, mine.CID}
 	for _, d := range n.ledger.round(round) {
-		body.Inputs = append(body.Inputs, record.Input{Delta: d.cid, Author: d.Author, Modalities: d.body.Modalities, Weight: 0.5})
+		body.Inputs = append(body.Inputs, record.Input{Delta: d.cid, Round: d.body.Round, Author: d.Author, Modalities: d.body.Modalities, Weight: 0.5})
 		parents = append(parents, d.cid)
 	}
 	for i := range body.Components {
