@@ -81,12 +81,24 @@ func (v *view) untrainedModel() (*current, error) {
 	return &current{Answerer: a, about: about, decode: decode}, nil
 }
 
-// loadEdge brings m to the edge's last stored state and, where an aggregate has closed its round since, on to that aggregate.
+// loadEdge brings m to the edge's last stored state and, where an aggregate has closed its round since, on to that aggregate, and to an
+// adapter that was imported since.
 func (v *view) loadEdge(m *current) error {
 	state, err := v.readEdge(m)
 	if err != nil {
 		return err
 	}
+	if err := v.loadAggregated(m, state); err != nil {
+		return err
+	}
+	given, ok, err := v.home.givenAdapter(state.Round)
+	if err != nil || !ok {
+		return err
+	}
+	return m.Absorb([]adapter.Component{given})
+}
+
+func (v *view) loadAggregated(m *current, state edgeState) error {
 	if state.File != "" {
 		m.about.Round, m.about.State = state.Round, stateTrained
 		if state.Last != "" {

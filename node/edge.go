@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/ipfs/go-cid"
@@ -47,6 +48,14 @@ func newEdge(l *learner) (*edge, error) {
 			return nil, err
 		}
 		l.log.Info("resumed", "round", e.state.Round)
+	}
+	if c, ok, err := l.home.givenAdapter(e.state.Round); err != nil {
+		return nil, err
+	} else if ok {
+		if err := m.StartFrom(c); err != nil {
+			return nil, fmt.Errorf("begin with the adapter given: %w", err)
+		}
+		l.log.Info("the next round begins with the adapter given", "round", e.state.Round+1)
 	}
 	total, trainable := m.Params()
 	return e, l.remember(func(f *facts) { f.ParamsTotal, f.ParamsTrainable = total, trainable })
@@ -185,10 +194,12 @@ func (e *edge) train(ctx context.Context, a *aggregateEntry) error {
 	if err != nil {
 		return err
 	}
+	used := e.home.adapterFile(e.state.Round)
 	e.state = edgeState{Round: round, File: file, Start: a.cid.String(), Delta: encoded}
 	if err := putJSON(e.store, keyEdge, e.state); err != nil {
 		return err
 	}
+	os.Remove(used) // if there was any
 	e.dropStates("edge", file)
 	return e.publishPending(ctx)
 }

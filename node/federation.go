@@ -12,6 +12,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/peer"
 
+	"github.com/mlecs/mlecs/learn/adapter"
 	"github.com/mlecs/mlecs/learn/data"
 	"github.com/mlecs/mlecs/learn/method"
 	"github.com/mlecs/mlecs/node/api"
@@ -28,6 +29,7 @@ type FederationSpec struct {
 	Target    string        // field of the rows to generate; empty: "target"
 	EdgeBases []string      // base model files (mlecs model train or import), one a family; those missing are pretrained here on the public targets
 	SuperBase string        // likewise
+	Adapter   string        // folder of a PEFT LoRA for the first family, which round 0 hands out; empty: none
 	Method    method.Config // its families: those beyond the first; more EdgeBases than families make more families
 	Share     []string      // component kinds that leave a node: lora, encoder, connector
 	Policy    record.RoundPolicy
@@ -102,6 +104,13 @@ func (h *Home) CreateFederation(ctx context.Context, s FederationSpec) (id strin
 	if err != nil {
 		return "", fmt.Errorf("create federation: %w", err)
 	}
+	var lora adapter.Component
+	if s.Adapter != "" {
+		before := &genesis{Federation: &record.Federation{Data: ds}}
+		if lora, _, err = fitAdapter(store, s.Adapter, bases.Edge[0], s.Method.Of(0), before); err != nil {
+			return "", fmt.Errorf("create federation: adapter %s: %w", s.Adapter, err)
+		}
+	}
 	config, err := record.Encode(s.Method)
 	if err != nil {
 		return "", fmt.Errorf("create federation: encode method: %w", err)
@@ -137,6 +146,11 @@ func (h *Home) CreateFederation(ctx context.Context, s FederationSpec) (id strin
 	p := provision{seat: seat{genesis: g, role: record.RoleSuper}, home: h, store: store, modalities: modalityNames(g), progress: s.Progress}
 	if err := p.run(ctx); err != nil {
 		return "", fmt.Errorf("create federation: %w", err)
+	}
+	if s.Adapter != "" {
+		if err := h.keepAdapter(0, lora); err != nil {
+			return "", fmt.Errorf("create federation: %w", err)
+		}
 	}
 	if err := saveMembership(store, g.id, record.RoleSuper, []*record.Signed{cert}, nil); err != nil {
 		return "", fmt.Errorf("create federation: %w", err)

@@ -39,6 +39,13 @@ func newSuper(l *learner) (*super, error) {
 	if err != nil {
 		return nil, fmt.Errorf("build the super-peer's models: %w", err)
 	}
+	if x, ok, err := l.home.givenAdapter(0); err != nil {
+		return nil, err
+	} else if ok && l.ledger.newest(nil) == nil {
+		if err := c.StartFrom(x); err != nil {
+			return nil, fmt.Errorf("begin with the adapter given: %w", err)
+		}
+	}
 	total, trainable := c.Params()
 	return &super{learner: l, cloud: c}, l.remember(func(f *facts) { f.ParamsTotal, f.ParamsTrainable = total, trainable })
 }

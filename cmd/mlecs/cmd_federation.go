@@ -16,6 +16,7 @@ type federationOptions struct {
 	name, data      string
 	edgeBases       []string
 	superBase       string
+	adapter         string
 	families        int
 	share           []string
 	rounds, minimum uint64
@@ -52,6 +53,7 @@ GPT-2 and a Llama that are pretrained here. An edge chooses its family when it j
 	f.StringArrayVar(&o.edgeBases, "edge-base", nil, "base model of the edges, a `file` from mlecs model train or model import; again for every further family (default: pretrained on the public targets)")
 	f.IntVar(&o.families, "families", 0, "families of edges, 1 or 2: the second has other widths and rank (default: as many as edge bases)")
 	f.StringVar(&o.superBase, "super-base", "", "base model of the super-peers (default: pretrained on the public targets)")
+	f.StringVar(&o.adapter, "adapter", "", "folder of a PEFT LoRA adapter that the federation (its first family) begins with")
 	f.StringSliceVar(&o.share, "share", method.DefaultShare(), "kinds of components that leave a node: lora, encoder, connector")
 	f.Uint64Var(&o.rounds, "rounds", 0, "last round; 0 goes on for ever")
 	f.Float64Var(&o.quorum, "quorum", 1, "part of the live edges whose deltas close a round, 0 to 1")
@@ -62,6 +64,9 @@ GPT-2 and a Llama that are pretrained here. An edge chooses its family when it j
 	f.IntVar(&o.method.CloudSteps, "cloud-steps", o.method.CloudSteps, "steps a round of a super-peer, per model")
 	f.IntVar(&o.method.Batch, "batch", o.method.Batch, "rows a step")
 	f.Float64Var(&o.method.LR, "lr", o.method.LR, "learning rate of AdamW")
+	f.StringVar(&o.method.Codec, "codec", o.method.Codec, "codec of deltas: safetensors, bf16, int8, int4, topk[:FRACTION] or lowrank[:FRACTION]")
+	f.StringVar(&o.method.AggregateCodec, "aggregate-codec", o.method.AggregateCodec, "codec of aggregates: safetensors, bf16 or int8")
+	f.StringVar(&o.method.SupervisionCodec, "supervision-codec", o.method.SupervisionCodec, "codec of fused representations and soft targets: safetensors, bf16 or int8")
 	f.StringVar(&o.method.Contrast, "contrast", o.method.Contrast, "loss of CCL: similarity or gram")
 	f.IntVar(&o.method.Spec.Rank, "rank", o.method.Spec.Rank, "LoRA rank")
 	f.Float64Var(&o.method.Spec.Alpha, "alpha", o.method.Spec.Alpha, "LoRA alpha")
@@ -91,7 +96,7 @@ func runFederationCreate(cmd *cobra.Command, o *federationOptions) error {
 	}
 	p := newProgress(cmd.ErrOrStderr())
 	id, err := h.CreateFederation(cmd.Context(), node.FederationSpec{
-		Name: o.name, Data: o.data, EdgeBases: o.edgeBases, SuperBase: o.superBase, Method: o.method, Share: o.share,
+		Name: o.name, Data: o.data, EdgeBases: o.edgeBases, SuperBase: o.superBase, Adapter: o.adapter, Method: o.method, Share: o.share,
 		Policy:   record.RoundPolicy{Rounds: o.rounds, Quorum: o.quorum, Min: o.minimum, Deadline: o.deadline.Milliseconds()},
 		Progress: p.update,
 	})

@@ -3,6 +3,7 @@ package method_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"reflect"
 	"strings"
 	"testing"
@@ -189,5 +190,49 @@ func TestDeltasHoldWhatThePolicyShares(t *testing.T) {
 				t.Errorf("policy %v does not share %s", share, k)
 			}
 		}
+	}
+}
+
+// A round that begins with a given LoRA sends it, and only once: what comes back from the others is what the next one begins with.
+func TestRoundBeginsWithWhatItIsGiven(t *testing.T) {
+	ctx := context.Background()
+	small, large := testBases(t)
+	cfg := testConfig()
+	cfg.LR = 1e-30 // nothing is learned
+	public := observe("public", 20, noise, both)
+	e, err := method.NewEdge(cfg, small, both, observe("edge", 12, noise, both), withoutTargets(public), method.DefaultShare(), "edge")
+	if err != nil {
+		t.Fatal(err)
+	}
+	given := filled(e.Components()["lora"], 0.25)
+	if err := e.StartFrom(given); err != nil {
+		t.Fatal(err)
+	}
+	for round, want := range []adapter.Component{given, filled(given, 0.5)} {
+		if err := e.Absorb(averaged(filled(given, 0.5))); err != nil {
+			t.Fatal(err)
+		}
+		d, err := e.Round(ctx, uint64(round+1), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := d.Components[len(d.Components)-1]; !reflect.DeepEqual(got, want) {
+			t.Errorf("round %d sends another LoRA", round+1)
+		}
+	}
+	c, err := method.NewCloud(cfg, large, []*model.Base{small}, both, public, method.DefaultShare(), "super")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.StartFrom(given); err != nil || !reflect.DeepEqual(c.Proxy()["lora"], given) {
+		t.Errorf("the cloud begins with another LoRA (%v)", err)
+	}
+	given.Tensors[0].Shape = []int{1, len(given.Tensors[0].Data)}
+	if err := e.StartFrom(given); !errors.Is(err, adapter.ErrStructure) {
+		t.Errorf("another shape: %v", err)
+	}
+	given.Signature = "of another base"
+	if err := c.StartFrom(given); !errors.Is(err, adapter.ErrStructure) {
+		t.Errorf("another base: %v", err)
 	}
 }
