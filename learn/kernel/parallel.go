@@ -26,9 +26,9 @@ func (f taskFunc) Run(lo, hi int) { f(lo, hi) }
 // Do runs t as Parallel does, and allocates nothing if t is a pointer.
 //
 // Ranges are handed out by a counter, so that a thread that the system holds up does not hold up the others, and the
-// caller does not wait for helpers that never got to start. A helper lives as long as there is work in the call. There are
-// at most GOMAXPROCS-1 of them at a time in the whole process: calls made at the same time, or from inside t, share them
-// and otherwise do the work themselves. A panic in t reaches the caller.
+// caller does not wait for helpers that never got to start. A helper lives as long as there is work in the call. Callers and
+// helpers are at most GOMAXPROCS at a time in the whole process: calls made at the same time, or from inside t, share the helpers
+// that are left, and where there are none do the work themselves. A panic in t reaches the caller.
 func Do(n, grain int, t Task) {
 	if n <= 0 {
 		return
@@ -52,6 +52,7 @@ func Do(n, grain int, t Task) {
 	c.next.Store(0)
 	c.inside.Store(0)
 	c.holders.Store(1)
+	busy.Add(1)
 	helpers := 0
 	for helpers < wanted && hire() {
 		helpers++
@@ -68,17 +69,17 @@ func Do(n, grain int, t Task) {
 
 func nothing() {}
 
-// hired counts the helpers of the whole process.
-var hired atomic.Int32
+// busy counts the callers of Do with work for several threads, and their helpers, in the whole process.
+var busy atomic.Int32
 
 func hire() bool {
-	limit := int32(runtime.GOMAXPROCS(0)) - 1
+	limit := int32(runtime.GOMAXPROCS(0))
 	for {
-		h := hired.Load()
-		if h >= limit {
+		n := busy.Load()
+		if n >= limit {
 			return false
 		}
-		if hired.CompareAndSwap(h, h+1) {
+		if busy.CompareAndSwap(n, n+1) {
 			return true
 		}
 	}
@@ -109,7 +110,7 @@ func newCrew() *crew {
 		if c.enter() {
 			c.assist()
 		}
-		hired.Add(-1)
+		busy.Add(-1)
 		c.release()
 	}
 	return c
@@ -155,6 +156,7 @@ func (c *crew) lead() {
 		if c.inside.Add(closed) != closed {
 			<-c.empty
 		}
+		busy.Add(-1)
 		f := c.failure.Swap(nil)
 		c.task = nil
 		c.release()

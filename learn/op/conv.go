@@ -183,9 +183,14 @@ func (c *convolve) unfold(windows []float32, image, oy int) {
 		from := -c.PadW * s.channels
 		for at := ky * row; at < len(windows); at += step {
 			dst := windows[at:][:row]
-			if from >= 0 && from+row <= line {
+			switch {
+			case from >= 0 && from+row <= line && row > 8:
 				copy(dst, src[from:])
-			} else {
+			case from >= 0 && from+row <= line: // too short to call for
+				for i, v := range src[from : from+row] {
+					dst[i] = v
+				}
+			default:
 				clear(dst)
 				if lo, hi := inside(from, row, line); lo < hi {
 					copy(dst[lo:hi], src[from+lo:])
