@@ -97,7 +97,7 @@ Exit codes: 0 success, 1 failure, 2 wrong usage.`,
 	root.AddCommand(
 		newTestnetCommand(), newInitCommand(), newFederationCommand(), newInviteCommand(), newJoinCommand(), newStartCommand(),
 		newStatusCommand(), newWatchCommand(), newLogCommand(), newMetricsCommand(), newPeersCommand(), newRoundsCommand(), newDeltasCommand(), newDeltaCommand(), newVerifyCommand(), newModelsCommand(),
-		newModelCommand(), newExperimentCommand(), newEvalCommand(), newGenerateCommand(), newAdapterCommand(), newDataCommand(), newConfigCommand(), newVersionCommand(),
+		newModelCommand(), newExperimentCommand(), newEvalCommand(), newGenerateCommand(), newAdapterCommand(), newDataCommand(), newBenchCommand(), newConfigCommand(), newVersionCommand(),
 	)
 	return root
 }

@@ -7,7 +7,7 @@ import (
 
 // WeightedMean averages components of equal structure: sum(w x) / sum(w), element by element, in float64 and in the order given.
 // Weights are finite and not negative, with a positive sum that need not be 1. The same inputs give the same bits on every CPU, so that
-// anyone who holds them can recompute an aggregate and compare: the explicit conversions forbid the compiler to fuse a product and a sum.
+// anyone who holds them can recompute an aggregate and compare.
 func WeightedMean(cs []Component, weights []float64) (Component, error) {
 	if len(cs) == 0 {
 		return Component{}, errors.New("averaging: no components")
@@ -15,30 +15,16 @@ func WeightedMean(cs []Component, weights []float64) (Component, error) {
 	if len(cs) != len(weights) {
 		return Component{}, fmt.Errorf("averaging component %q: %d components but %d weights", cs[0].Name, len(cs), len(weights))
 	}
-	total, err := sumWeights(weights)
-	if err != nil {
+	if _, err := sumWeights(weights); err != nil {
 		return Component{}, fmt.Errorf("averaging component %q: %w", cs[0].Name, err)
 	}
+	var mean RunningMean
 	for i, c := range cs {
-		if err := SameStructure(cs[0], c); err != nil {
-			return Component{}, fmt.Errorf("averaging, input %d: %w", i, err)
+		if err := mean.Add(c, weights[i]); err != nil {
+			return Component{}, err
 		}
 	}
-	mean := cs[0].Clone()
-	for t := range mean.Tensors {
-		out := mean.Tensors[t].Data
-		sums := make([]float64, len(out))
-		for i, c := range cs {
-			w := weights[i]
-			for j, x := range c.Tensors[t].Data {
-				sums[j] += float64(w * float64(x))
-			}
-		}
-		for j, s := range sums {
-			out[j] = float32(s / total)
-		}
-	}
-	return mean, nil
+	return mean.Mean()
 }
 
 // Mean is WeightedMean as a Rule.

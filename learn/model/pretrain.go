@@ -142,6 +142,13 @@ func newPretraining(cfg Config, opt PretrainOptions, windows [][]int32) (*pretra
 	return t, t.b.finish(cost)
 }
 
+// RandomBase is a backbone with the weights that Pretrain begins with and no tokenizer: for measurements, where what it says does
+// not matter. The config must be valid.
+func RandomBase(cfg Config, seed uint64) *Base {
+	cfg = cfg.WithDefaults()
+	return &Base{Config: cfg, Tensors: tensorsOf(initialBase(cfg, seed))}
+}
+
 // initialBase draws GPT-2's initial weights, with a standard deviation that grows as the dimension shrinks (0.02 at 768).
 func initialBase(cfg Config, seed uint64) map[string]*parameter {
 	std := 0.02 * math.Sqrt(768/float64(cfg.Dim))

@@ -1,0 +1,172 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"runtime"
+	"strings"
+
+	"github.com/jedib0t/go-pretty/v6/table"
+	"github.com/spf13/cobra"
+
+	"github.com/mlecs/mlecs/learn/bench"
+	"github.com/mlecs/mlecs/learn/kernel"
+)
+
+type benchOptions struct {
+	config  string
+	runs    int
+	threads int
+	kernel  string
+	json    string
+}
+
+// benchmark is one measurement: what it found, and how to print that.
+type benchmark struct {
+	use, short string
+	runs       int
+	model      bool // it takes a model
+	measure    func(ctx context.Context, o *benchOptions) (result any, print func(p *page), err error)
+}
+
+func newBenchCommand() *cobra.Command {
+	benchmarks := []benchmark{
+		{"gemm", "Measure matrix products with packed weights", 200, false, benchGemm},
+		{"step", "Measure training steps", 30, true, benchStep},
+		{"generate", "Measure greedy decoding", 10, true, benchGenerate},
+		{"aggregate", "Measure the averaging of deltas", 5, false, benchAggregate},
+		{"codec", "Measure what codecs make of a delta", 20, false, benchCodec},
+	}
+	var all []*cobra.Command
+	for _, b := range benchmarks {
+		all = append(all, newBenchmarkCommand(b))
+	}
+	return newGroupCommand("bench", "Measure how fast this machine learns", all...)
+}
+
+func newBenchmarkCommand(b benchmark) *cobra.Command {
+	o := &benchOptions{}
+	example := "  mlecs bench " + b.use + "\n  mlecs bench " + b.use + " --threads 1 --json " + b.use + ".json"
+	if b.model {
+		example += "\n  mlecs bench " + b.use + " --config B\n  mlecs bench " + b.use + " --config ./my-model"
+	}
+	cmd := &cobra.Command{
+		Use: b.use, Short: b.short, Args: noArgs,
+		Long:    b.short + ". Inputs are made up; nothing of a node is read or changed. Measure on a machine that does nothing else.",
+		Example: example,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return runBenchmark(cmd, b, o) },
+	}
+	f := cmd.Flags()
+	if b.model {
+		f.StringVar(&o.config, "config", "A", "model: "+bench.Named+", or a folder as HuggingFace publishes models")
+	}
+	f.IntVar(&o.runs, "runs", b.runs, "repetitions that count")
+	f.IntVar(&o.threads, "threads", runtime.GOMAXPROCS(0), "threads to compute with")
+	f.StringVar(&o.kernel, "kernel", "", "arithmetic of the processor to use: "+strings.Join(kernel.Kernels(), ", ")+" (default: the first)")
+	f.StringVar(&o.json, "json", "", "write the result as JSON to this file; - is the standard output")
+	return cmd
+}
+
+func runBenchmark(cmd *cobra.Command, b benchmark, o *benchOptions) error {
+	if o.runs < 1 || o.threads < 1 {
+		return usageError{fmt.Errorf("--runs %d --threads %d: both must be at least 1", o.runs, o.threads)}
+	}
+	if o.kernel != "" {
+		used := kernel.Active()
+		if err := kernel.Use(o.kernel); err != nil {
+			return usageError{err}
+		}
+		defer kernel.Use(used)
+	}
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(o.threads))
+	result, print, err := b.measure(cmd.Context(), o)
+	if err != nil {
+		return fmt.Errorf("measure %s: %w", b.use, err)
+	}
+	switch o.json {
+	case "":
+		print(&page{w: cmd.OutOrStdout()})
+		return nil
+	case "-":
+		return printJSON(cmd.OutOrStdout(), result)
+	}
+	raw, err := json.Marshal(result)
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(o.json, append(raw, '\n'), 0o644); err != nil {
+		return fmt.Errorf("write the measurement: %w", err)
+	}
+	print(&page{w: cmd.OutOrStdout()})
+	return nil
+}
+
+func timing(t bench.Timing) string {
+	return fmt.Sprintf("%.3g ms (%.3g to %.3g)", t.Median, t.P10, t.P90)
+}
+
+// showMachine prints fields, and what they were measured on.
+func showMachine(p *page, m bench.Machine, fields ...string) {
+	memory := ""
+	if m.PeakRSS > 0 {
+		memory = bytesText(m.PeakRSS)
+	}
+	p.fields(append(fields, "threads", fmt.Sprint(m.Threads), "arithmetic", m.Kernel, "peak memory", memory)...)
+}
+
+func benchStep(ctx context.Context, o *benchOptions) (any, func(*page), error) {
+	w, err := bench.Load(o.config)
+	if err != nil {
+		return nil, nil, err
+	}
+	s, err := bench.MeasureStep(ctx, w, o.runs)
+	return s, func(p *page) {
+		showMachine(p, s.Machine, "model", s.Config, "parameters", countText(w.Base.Params()), "training step", timing(s.Timing))
+	}, err
+}
+
+func benchGenerate(ctx context.Context, o *benchOptions) (any, func(*page), error) {
+	w, err := bench.Load(o.config)
+	if err != nil {
+		return nil, nil, err
+	}
+	g, err := bench.MeasureGenerate(ctx, w, o.runs)
+	return g, func(p *page) {
+		showMachine(p, g.Machine, "model", g.Config, fmt.Sprintf("%d tokens of %d rows", g.Tokens, g.Rows), timing(g.Timing),
+			"tokens a second", fmt.Sprintf("%.0f", g.PerSecond))
+	}, err
+}
+
+func benchGemm(ctx context.Context, o *benchOptions) (any, func(*page), error) {
+	g, err := bench.MeasureGemm(ctx, o.runs)
+	return g, func(p *page) {
+		var rows []table.Row
+		for _, s := range g.Sizes {
+			rows = append(rows, table.Row{fmt.Sprintf("%d x %d x %d", s.M, s.N, s.K), timing(s.Timing), fmt.Sprintf("%.0f", s.GFLOPS)})
+		}
+		p.list(table.Row{"product", "time", "GFLOP/s"}, rows, []int{3}, "")
+		showMachine(p, g.Machine)
+	}, err
+}
+
+func benchAggregate(ctx context.Context, o *benchOptions) (any, func(*page), error) {
+	a, err := bench.MeasureAggregate(ctx, o.runs)
+	return a, func(p *page) {
+		showMachine(p, a.Machine, "deltas", fmt.Sprintf("%d of together %s", a.Deltas, bytesText(a.Bytes)), "averaged in", timing(a.Timing),
+			"speed", bytesText(int64(a.PerSecond))+"/s", "of a plain read", fmt.Sprintf("%.2f", a.PerSecond/a.Read))
+	}, err
+}
+
+func benchCodec(ctx context.Context, o *benchOptions) (any, func(*page), error) {
+	c, err := bench.MeasureCodec(ctx, o.runs)
+	return c, func(p *page) {
+		var rows []table.Row
+		for _, cost := range c.Codecs {
+			rows = append(rows, table.Row{cost.Codec, bytesText(int64(cost.Bytes)), timing(cost.Encode), timing(cost.Decode)})
+		}
+		p.list(table.Row{"codec", "size", "encode", "decode"}, rows, []int{2}, "")
+		showMachine(p, c.Machine, "values", countText(int64(c.Params)))
+	}, err
+}

@@ -1,0 +1,71 @@
+package bench
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"runtime"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/mlecs/mlecs/learn/kernel"
+)
+
+// Timing is how long the repetitions of some work took.
+type Timing struct {
+	Median float64 `json:"median_ms"`
+	P10    float64 `json:"p10_ms"`
+	P90    float64 `json:"p90_ms"`
+}
+
+// warmUps run before the repetitions that count: memory is grown and graphs are built.
+const warmUps = 2
+
+// measure runs f some times and then n times that count.
+func measure(ctx context.Context, n int, f func() error) (Timing, error) {
+	times := make([]float64, 0, n)
+	for i := range warmUps + n {
+		if err := ctx.Err(); err != nil {
+			return Timing{}, err
+		}
+		start := time.Now()
+		if err := f(); err != nil {
+			return Timing{}, err
+		}
+		if i >= warmUps {
+			times = append(times, float64(time.Since(start).Nanoseconds())/1e6)
+		}
+	}
+	slices.Sort(times)
+	at := func(share float64) float64 { return times[int(share*float64(len(times)-1)+0.5)] }
+	return Timing{Median: at(0.5), P10: at(0.1), P90: at(0.9)}, nil
+}
+
+// Machine is what a measurement ran on.
+type Machine struct {
+	Threads int    `json:"threads"`
+	Kernel  string `json:"kernel"`
+	PeakRSS int64  `json:"peak_rss_bytes"` // of the process so far; 0 where the system does not tell
+}
+
+func machine() Machine {
+	return Machine{Threads: runtime.GOMAXPROCS(0), Kernel: kernel.Active(), PeakRSS: peakRSS()}
+}
+
+// peakRSS reads the most memory that the process has held, from Linux's /proc.
+func peakRSS() int64 {
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return 0
+	}
+	for line := range bytes.Lines(status) {
+		if f := bytes.Fields(line); len(f) == 3 && string(f[0]) == "VmHWM:" {
+			kib, err := strconv.ParseInt(string(f[1]), 10, 64)
+			if err == nil {
+				return kib << 10
+			}
+		}
+	}
+	return 0
+}
