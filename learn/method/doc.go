@@ -12,7 +12,8 @@
 //	edge.go        Edge: CCL on public rows, then AMT on private rows; yields a Delta, absorbs an Aggregate
 //	cloud.go       Cloud: MMA over the deltas, then SE-CCL between the aggregated small model (the proxy) and the large one
 //	mma.go         which components are averaged, and by which weights
-//	supervision.go what the cloud teaches about the public rows (fused representations, soft targets), and its file form
+//	supervision.go what the cloud teaches about the public rows (fused representations, soft targets); supervision_blob.go has its blob
+//	blob.go        components as they travel; outbox.go what an edge sends, and what coarse codecs leave for later
 //	answerer.go    Answerer: a learner's model alone, to question it beside the learner
 //	standalone.go  Standalone: the same model, seeds and number of steps without exchange
 //	learner.go     what they share: one model, its rows, and one stage of training
