@@ -14,6 +14,12 @@ func Add(x, y []float32) {
 	axpy(1, x, y)
 }
 
+// AddScaled computes y += alpha*x over the length of x, in the calling goroutine.
+func AddScaled(alpha float32, x, y []float32) {
+	checkLen("y", len(y), len(x))
+	axpy(alpha, x, y)
+}
+
 // Scale computes x *= alpha, and clears x if alpha is 0, whatever it held.
 func Scale(alpha float32, x []float32) {
 	if alpha == 0 {

@@ -1,9 +1,9 @@
 package model
 
 import (
-	"math"
 	"slices"
 
+	"github.com/mlecs/mlecs/learn/kernel"
 	"github.com/mlecs/mlecs/learn/op"
 )
 
@@ -145,14 +145,10 @@ func argmax(x []float32) int {
 	return best
 }
 
-// topK gives the k most likely ids, most likely first and the lowest id among equals, with their log-probabilities.
-func topK(logits []float32, k int) ([]int, []float32) {
-	peak := float64(logits[argmax(logits)])
-	var sum float64
-	for _, v := range logits {
-		sum += math.Exp(float64(v) - peak)
-	}
-	total := peak + math.Log(sum)
+// topK gives the k most likely ids, most likely first and the lowest id among equals, with their log-probabilities. scratch has the
+// length of logits.
+func topK(logits []float32, k int, scratch []float32) ([]int, []float32) {
+	total := kernel.LogSumExp(logits, scratch)
 	ids := make([]int, 0, k+1)
 	for id, v := range logits {
 		at := len(ids)
@@ -166,7 +162,7 @@ func topK(logits []float32, k int) ([]int, []float32) {
 	}
 	logs := make([]float32, len(ids))
 	for i, id := range ids {
-		logs[i] = float32(float64(logits[id]) - total)
+		logs[i] = logits[id] - total
 	}
 	return ids, logs
 }

@@ -56,6 +56,7 @@ func (d *decoding) greedy(limit, k, end int) []SoftTarget {
 	for i := range active {
 		active[i] = i
 	}
+	scratch := make([]float32, d.config.Vocab)
 	for step := 0; len(active) > 0; step++ {
 		var rows, ids []int
 		for i, row := range active {
@@ -64,7 +65,7 @@ func (d *decoding) greedy(limit, k, end int) []SoftTarget {
 			id := argmax(logits)
 			a.IDs = append(a.IDs, id)
 			if k > 0 {
-				top, logs := topK(logits, k)
+				top, logs := topK(logits, k, scratch)
 				a.TopIDs, a.TopLog = append(a.TopIDs, top), append(a.TopLog, logs)
 			}
 			if id != end && step+1 < limit && d.length[row] < d.config.Positions {

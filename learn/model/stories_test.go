@@ -125,7 +125,7 @@ func TestReferenceStoriesLikelihoods(t *testing.T) {
 			logits := logitsOf(s.base, op.Floats(hidden)[j*s.base.Config.Dim:][:s.base.Config.Dim])
 			logitDiff = max(logitDiff, closeTo(t, c.Text, logits, want.Data[j*vocab:][:vocab], 2e-4, 0))
 			if j+1 < len(ids) {
-				top, logs := topK(logits, vocab)
+				top, logs := topK(logits, vocab, make([]float32, vocab))
 				log := logs[slices.Index(top, ids[j+1])]
 				logDiff = max(logDiff, closeTo(t, "log-probabilities of "+c.Text, []float32{log}, c.LogProbs[j:j+1], 1e-4, 0))
 			}

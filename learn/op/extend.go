@@ -51,8 +51,25 @@ func (a *Attention) extend(out []float32, q strided, n int, keys, values strided
 	for head := range a.Heads {
 		q, y := q.at(0, head*w), y.at(0, head*w)
 		k, v := keys.at(0, a.keyColumn(head)), values.at(0, a.keyColumn(head))
+		if n == 1 {
+			a.extendOne(y.data[:w], q.data[:w], scores, k, v)
+			continue
+		}
 		kernel.Gemm(false, true, n, t, w, a.scale(), q.data, q.stride, k.data, k.stride, 0, scores, t)
 		causalSoftmax(scores[:n*t], t, start)
 		kernel.Gemm(false, false, n, w, t, 1, scores, t, v.data, v.stride, 0, y.data, y.stride)
+	}
+}
+
+// extendOne is the attention of one position and head over all cached keys: too little work for products of matrices.
+func (a *Attention) extendOne(y, q, scores []float32, k, v strided) {
+	scale := a.scale()
+	for j := range scores {
+		scores[j] = scale * kernel.Dot(q, k.data[j*k.stride:])
+	}
+	kernel.SoftmaxRow(scores, scores)
+	clear(y)
+	for j, p := range scores {
+		kernel.AddScaled(p, v.data[j*v.stride:][:len(y)], y)
 	}
 }
