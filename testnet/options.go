@@ -30,6 +30,8 @@ type Options struct {
 	InProcess bool   // run the nodes inside this process
 	Exe       string // mlecs binary for nodes as processes; empty: this one
 
+	Dashboard func(url string) // gets a login link to the first node's page; nil: nobody wants one
+
 	Text io.Writer // progress and results for people; nil: nowhere
 	Bars bool      // Text is a terminal that can show progress bars
 	JSON io.Writer // report.json goes there too; nil: nowhere

@@ -102,7 +102,28 @@ func Start(ctx context.Context, opt Options) (*Testnet, error) {
 		return nil, errors.Join(interrupted(ctx, err), t.Stop())
 	}
 	t.watcher = t.newWatcher()
+	if opt.Dashboard != nil {
+		if err := t.showPage(ctx); err != nil {
+			return nil, errors.Join(interrupted(ctx, err), t.Stop())
+		}
+	}
 	return t, nil
+}
+
+// showPage asks the first node for a link to its page.
+func (t *Testnet) showPage(ctx context.Context) error {
+	client, err := t.nodes[0].API()
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	login, err := client.Login(ctx)
+	if err != nil {
+		return err
+	}
+	t.show.say("page of %s: %s", t.nodes[0].Name(), login.URL)
+	t.opt.Dashboard(login.URL)
+	return nil
 }
 
 // Nodes are all nodes, super-peers first. They can be stopped, killed and started again while the testnet runs.

@@ -26,6 +26,7 @@ type testnetFlags struct {
 	deal    *pflag.FlagSet // those that an experiment has, too
 	tuned   string
 	json    string
+	page    bool
 }
 
 func (f *testnetFlags) flags(cmd *cobra.Command) {
@@ -42,6 +43,7 @@ func (f *testnetFlags) flags(cmd *cobra.Command) {
 	fs.AddFlagSet(f.deal)
 	outFlag(cmd, &o.Out)
 	fs.StringVar(&f.json, "json", "", "also write report.json to this file; - is standard output")
+	fs.BoolVar(&f.page, "dashboard", false, "tell a link to the first node's page, and open it in the browser if there is one")
 	fs.BoolVar(&o.Keep, "keep", false, "keep data, base models and learner state, so that the nodes can be started again")
 }
 
@@ -76,6 +78,11 @@ func (f *testnetFlags) prepare(cmd *cobra.Command) (finish func() error, err err
 	}
 	if err := f.options.Validate(); err != nil {
 		return nil, usageError{err}
+	}
+	if f.page {
+		f.options.Dashboard = func(url string) {
+			openBrowser(cmd.Context(), url) // the link is shown too, for machines without a desktop
+		}
 	}
 	text := cmd.OutOrStdout()
 	finish = func() error { return nil }

@@ -96,7 +96,8 @@ Exit codes: 0 success, 1 failure, 2 wrong usage.`,
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.AddCommand(
 		newTestnetCommand(), newInitCommand(), newFederationCommand(), newInviteCommand(), newJoinCommand(), newStartCommand(),
-		newStatusCommand(), newWatchCommand(), newLogCommand(), newMetricsCommand(), newPeersCommand(), newRoundsCommand(), newDeltasCommand(), newDeltaCommand(), newVerifyCommand(), newModelsCommand(),
+		newDashboardCommand(), newWatchCommand(), newLogCommand(), newMetricsCommand(),
+		newStatusCommand(), newPeersCommand(), newRoundsCommand(), newDeltasCommand(), newDeltaCommand(), newVerifyCommand(), newModelsCommand(),
 		newModelCommand(), newExperimentCommand(), newEvalCommand(), newGenerateCommand(), newAdapterCommand(), newDataCommand(), newBenchCommand(), newConfigCommand(), newVersionCommand(),
 	)
 	return root

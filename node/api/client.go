@@ -66,6 +66,11 @@ func (c *Client) Deltas(ctx context.Context) ([]Delta, error) {
 	return call[[]Delta](ctx, c, http.MethodGet, "/v1/deltas", nil)
 }
 
+// DeltasFrom asks for the deltas of a round and those after it.
+func (c *Client) DeltasFrom(ctx context.Context, round uint64) ([]Delta, error) {
+	return call[[]Delta](ctx, c, http.MethodGet, fmt.Sprintf("/v1/deltas?from=%d", round), nil)
+}
+
 // Delta asks for one delta by CID or unique prefix.
 func (c *Client) Delta(ctx context.Context, cid string) (*Delta, error) {
 	return call[*Delta](ctx, c, http.MethodGet, "/v1/deltas/"+url.PathEscape(cid), nil)
