@@ -1,0 +1,134 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/mlecs/mlecs/node/api"
+	"github.com/mlecs/mlecs/testnet"
+)
+
+// completionPatience bounds what a press of the tab key may take.
+const completionPatience = time.Second
+
+// completer is a function that completes words for the shell.
+type completer = func(cmd *cobra.Command, args []string, begun string) ([]cobra.Completion, cobra.ShellCompDirective)
+
+// completeWords gives a command and its children what their words can be: --node the testnet's nodes, --role the roles, and arguments that
+// are called CID the records that the chosen node knows.
+func completeWords(cmd *cobra.Command) {
+	for _, child := range cmd.Commands() {
+		completeWords(child)
+	}
+	for name, f := range map[string]completer{
+		"node":  completeNodes,
+		"role":  fixed("edge", "super"),
+		"split": fixed("train", "validation", "test"),
+		"delta": completeDeltaFlag,
+	} {
+		if cmd.Flags().Lookup(name) != nil {
+			cmd.RegisterFlagCompletionFunc(name, f) // fails only if there is one already
+		}
+	}
+	_, arguments, _ := strings.Cut(cmd.Use, " ")
+	if cmd.ValidArgsFunction == nil && strings.Contains(arguments, "CID") {
+		cmd.ValidArgsFunction = completeCIDs
+	}
+	if cmd.ValidArgsFunction == nil && strings.Contains(arguments, "NAME") && cmd.Flags().Lookup("out") != nil {
+		cmd.ValidArgsFunction = func(cmd *cobra.Command, args []string, begun string) ([]cobra.Completion, cobra.ShellCompDirective) {
+			if len(args) > 0 {
+				return nil, cobra.ShellCompDirectiveNoFileComp
+			}
+			return completeNodes(cmd, args, begun)
+		}
+	}
+}
+
+func fixed(words ...string) completer {
+	return func(*cobra.Command, []string, string) ([]cobra.Completion, cobra.ShellCompDirective) {
+		return words, cobra.ShellCompDirectiveNoFileComp
+	}
+}
+
+// completeNodes gives the nodes of the testnet.
+func completeNodes(cmd *cobra.Command, _ []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	f, err := testnet.OpenFolder(testnetFolder(given(cmd, "out")))
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	var words []cobra.Completion
+	for _, m := range f.Members {
+		words = append(words, cobra.CompletionWithDesc(m.Name, m.Role))
+	}
+	return words, cobra.ShellCompDirectiveNoFileComp
+}
+
+// completeCIDs gives the CIDs of the running node's newest deltas, and of aggregates where a command is not about deltas.
+func completeCIDs(cmd *cobra.Command, args []string, begun string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	const none = cobra.ShellCompDirectiveNoFileComp
+	if len(args) > 0 {
+		return nil, none
+	}
+	return recentCIDs(cmd, begun, cmd.HasParent() && cmd.Parent().Name() == "delta"), none | cobra.ShellCompDirectiveKeepOrder
+}
+
+// completeDeltaFlag gives the CIDs of deltas.
+func completeDeltaFlag(cmd *cobra.Command, _ []string, begun string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	return recentCIDs(cmd, begun, true), cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveKeepOrder
+}
+
+// recentCIDs asks the running node. Errors give nothing.
+func recentCIDs(cmd *cobra.Command, begun string, deltasOnly bool) []cobra.Completion {
+	f := homeFlags{home: given(cmd, "home"), node: given(cmd, "node"), out: given(cmd, "out")}
+	client, err := f.dial()
+	if err != nil {
+		return nil
+	}
+	defer client.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), completionPatience)
+	defer cancel()
+	rounds, err := client.Rounds(ctx)
+	if err != nil || len(rounds) == 0 {
+		return nil
+	}
+	const recent = 20
+	rounds = rounds[max(0, len(rounds)-recent):]
+	deltas, err := client.DeltasFrom(ctx, rounds[0].Round)
+	if err != nil {
+		return nil
+	}
+	if deltasOnly {
+		rounds = nil
+	}
+	return cidWords(rounds, deltas, begun)
+}
+
+// cidWords gives what begins as begun, the newest first.
+func cidWords(rounds []api.Round, deltas []api.Delta, begun string) []cobra.Completion {
+	var words []cobra.Completion
+	add := func(cid, about string, args ...any) {
+		if strings.HasPrefix(cid, begun) {
+			words = append(words, cobra.CompletionWithDesc(cid, fmt.Sprintf(about, args...)))
+		}
+	}
+	for _, r := range slices.Backward(rounds) {
+		add(r.Aggregate, "aggregate of round %d", r.Round)
+	}
+	for _, d := range slices.Backward(deltas) {
+		add(d.CID, "delta of round %d by %s", d.Round, d.AuthorName)
+	}
+	return words
+}
+
+// given is the value of a flag that a command may lack.
+func given(cmd *cobra.Command, name string) string {
+	if flag := cmd.Flags().Lookup(name); flag != nil {
+		return flag.Value.String()
+	}
+	return ""
+}
