@@ -1,0 +1,21 @@
+# What CI runs, and what a release is. Binaries are reproducible: equal sources and Go give equal bytes.
+.PHONY: build check docs release
+
+build:
+	CGO_ENABLED=0 go build -trimpath -o mlecs ./cmd/mlecs
+
+check:
+	bash .ci/run
+
+docs:
+	go run ./cmd/mlecs reference > docs/cli.md.new && mv docs/cli.md.new docs/cli.md
+
+# Binaries and man pages in dist/, with their checksums; darwin is built to see that it can be.
+release:
+	rm -rf dist && mkdir -p dist/man
+	for target in linux/amd64 linux/arm64 darwin/arm64; do \
+	  echo "$$target"; \
+	  CGO_ENABLED=0 GOOS=$${target%/*} GOARCH=$${target#*/} go build -trimpath -ldflags='-s -w -buildid=' -o "dist/mlecs-$${target%/*}-$${target#*/}" ./cmd/mlecs || exit 1; \
+	done
+	go run ./cmd/mlecs reference --man dist/man
+	cd dist && sha256sum mlecs-linux-* > SHA256SUMS
