@@ -187,8 +187,8 @@ func (c *convolve) unfold(windows []float32, image, oy int) {
 			case from >= 0 && from+row <= line && row > 8:
 				copy(dst, src[from:])
 			case from >= 0 && from+row <= line: // too short to call for
-				for i, v := range src[from : from+row] {
-					dst[i] = v
+				for i := range dst {
+					dst[i] = src[from+i]
 				}
 			default:
 				clear(dst)

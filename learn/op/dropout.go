@@ -23,9 +23,7 @@ func (n *Noise) active() bool { return n.Rate > 0 && n.Seed != nil }
 func (n *Noise) draw() { n.mask = kernel.NewMask(n.Rate, *n.Seed, n.Index) }
 
 // Dropout zeroes elements at random and scales the others to keep the mean. Input: x of any shape.
-type Dropout struct {
-	Noise
-}
+type Dropout struct{ Noise }
 
 func (d *Dropout) String() string { return "dropout" }
 
