@@ -10,8 +10,8 @@
 //	bases.go       the base models of a federation
 //	exchange.go    Delta and Aggregate, what the two tiers exchange
 //	edge.go        Edge: CCL on public rows, then AMT on private rows; yields a Delta, absorbs an Aggregate
-//	cloud.go       Cloud: MMA over the deltas, then SE-CCL between the aggregated small model (the proxy) and the large one
-//	mma.go         which components are averaged, and by which weights
+//	cloud.go       Cloud: MMA over the deltas, then SE-CCL between the aggregated small models (the proxies, one a family) and the large one
+//	mma.go         which components are averaged, and by which weights; late deltas weigh less
 //	supervision.go what the cloud teaches about the public rows (fused representations, soft targets); supervision_blob.go has its blob
 //	blob.go        components as they travel; outbox.go what an edge sends, and what coarse codecs leave for later
 //	answerer.go    Answerer: a learner's model alone, to question it beside the learner
