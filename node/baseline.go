@@ -150,14 +150,9 @@ func (b *baseline) serve(ctx context.Context, state baselineState) error {
 		if err := b.scoreRound(ctx, round); err != nil {
 			return err
 		}
-		file, err := b.writeState("baseline", round, "trained", b.model.WriteState)
-		if err != nil {
+		if err := b.keep(round); err != nil {
 			return err
 		}
-		if err := putJSON(b.store, keyBaseline, baselineState{Begun: true, Round: round, File: file}); err != nil {
-			return err
-		}
-		b.dropStates("baseline", file)
 	}
 	b.live.compare("", 0, 0, 0)
 	if err := b.remember(func(f *facts) { f.Compared = true }); err != nil {
@@ -165,6 +160,21 @@ func (b *baseline) serve(ctx context.Context, state baselineState) error {
 	}
 	<-ctx.Done()
 	return ctx.Err()
+}
+
+// keep stores the model after a round.
+func (b *baseline) keep(round uint64) error {
+	b.storing.RLock()
+	defer b.storing.RUnlock()
+	file, err := b.writeState("baseline", round, "trained", b.model.WriteState)
+	if err != nil {
+		return err
+	}
+	if err := putJSON(b.store, keyBaseline, baselineState{Begun: true, Round: round, File: file}); err != nil {
+		return err
+	}
+	b.dropStates("baseline", file)
+	return nil
 }
 
 // mayBegin waits until the learner rests and, in an endless federation, has reached the round itself.

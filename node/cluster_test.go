@@ -119,7 +119,7 @@ func (c *cluster) joinWith(role record.Role, name string, change func(*Config)) 
 		cfg.Role, cfg.Data, cfg.Baseline = string(role), rows, role == record.RoleEdge
 		change(cfg)
 	})
-	token, err := c.nodes["super"].home.Invite(c.t.Context(), role, time.Hour, nil)
+	token, err := c.nodes["super"].home.Invite(c.t.Context(), anHour(role))
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -127,6 +127,11 @@ func (c *cluster) joinWith(role record.Role, name string, change func(*Config)) 
 		c.t.Fatal(err)
 	}
 	return m
+}
+
+// anHour asks for a token for a role.
+func anHour(role record.Role, bootstrap ...string) api.InviteRequest {
+	return api.InviteRequest{Role: string(role), Seconds: 3600, Bootstrap: bootstrap}
 }
 
 // start runs the node until the test ends or halt.

@@ -74,7 +74,7 @@ func TestMembersCannotBeginAnew(t *testing.T) {
 		t.Errorf("second creation: %v", err)
 	}
 	other := newCluster(t, record.RoundPolicy{Rounds: 1, Quorum: 1, Deadline: 1000})
-	token, err := other.nodes["super"].home.Invite(t.Context(), record.RoleSuper, time.Hour, []string{anywhere(t)})
+	token, err := other.nodes["super"].home.Invite(t.Context(), anHour(record.RoleSuper, anywhere(t)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -110,12 +110,12 @@ func TestInvite(t *testing.T) {
 	}
 	for _, tc := range cases {
 		t.Run(tc.name, func(t *testing.T) {
-			if _, err := tc.home.Invite(t.Context(), tc.role, tc.valid, tc.bootstrap); err == nil || !strings.Contains(err.Error(), tc.want) {
+			if _, err := tc.home.Invite(t.Context(), api.InviteRequest{Role: string(tc.role), Seconds: int64(tc.valid / time.Second), Bootstrap: tc.bootstrap}); err == nil || !strings.Contains(err.Error(), tc.want) {
 				t.Errorf("got %v, want %q in it", err, tc.want)
 			}
 		})
 	}
-	text, err := s.Invite(t.Context(), record.RoleEdge, time.Hour, []string{anywhere(t)})
+	text, err := s.Invite(t.Context(), anHour(record.RoleEdge, anywhere(t)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -130,7 +130,7 @@ func TestInvite(t *testing.T) {
 
 func TestJoinRefusesBeforeTheTokenIsUsed(t *testing.T) {
 	c := newCluster(t, record.RoundPolicy{Rounds: 1, Quorum: 1, Deadline: 1000})
-	token, err := c.nodes["super"].home.Invite(t.Context(), record.RoleEdge, time.Hour, []string{anywhere(t)})
+	token, err := c.nodes["super"].home.Invite(t.Context(), anHour(record.RoleEdge, anywhere(t)))
 	if err != nil {
 		t.Fatal(err)
 	}

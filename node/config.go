@@ -23,17 +23,19 @@ import (
 
 // Config is config.yaml in the home.
 type Config struct {
-	Name       string     `yaml:"name"`       // human name, told to other members; default: the host's
-	Role       string     `yaml:"role"`       // edge or super; empty: what the node's certificate says
-	Data       string     `yaml:"data"`       // folder with the node's own rows: train rows stay private, test rows score the node; relative to the home
-	Modalities []string   `yaml:"modalities"` // subset in use; empty: all that the data has
-	Family     int        `yaml:"family"`     // of an edge: which of the federation's structures and base models it has
-	Domain     string     `yaml:"domain"`     // informative
-	Baseline   bool       `yaml:"baseline"`   // also train the standalone comparison, same budget, no exchange
-	Threads    int        `yaml:"threads"`    // 0: all
-	Stream     string     `yaml:"stream"`     // names the node for seeding; default: the node's name
-	Verify     string     `yaml:"verify"`     // full, spot or off: how much of the aggregates taken over is recomputed
-	Log        string     `yaml:"log"`        // debug, info, warn, error
+	Name       string     `yaml:"name"`        // human name, told to other members; default: the host's
+	Role       string     `yaml:"role"`        // edge or super; empty: what the node's certificate says
+	Data       string     `yaml:"data"`        // folder with the node's own rows: train rows stay private, test rows score the node; relative to the home
+	Modalities []string   `yaml:"modalities"`  // subset in use; empty: all that the data has
+	Family     int        `yaml:"family"`      // of an edge: which of the federation's structures and base models it has
+	Domain     string     `yaml:"domain"`      // informative
+	Baseline   bool       `yaml:"baseline"`    // also train the standalone comparison, same budget, no exchange
+	Threads    int        `yaml:"threads"`     // 0: all
+	Stream     string     `yaml:"stream"`      // names the node for seeding; default: the node's name
+	KeepRounds int        `yaml:"keep_rounds"` // blobs of how many rounds stay on disk; 0: of all
+	Renew      bool       `yaml:"renew"`       // as founder or delegate, renew members before their certificates end
+	Verify     string     `yaml:"verify"`      // full, spot or off: how much of the aggregates taken over is recomputed
+	Log        string     `yaml:"log"`         // debug, info, warn, error
 	API        APIConfig  `yaml:"api"`
 	P2P        p2p.Config `yaml:"p2p"`
 }
@@ -47,7 +49,7 @@ func DefaultConfig() Config {
 	if err != nil || name == "" {
 		name = "node"
 	}
-	return Config{Name: name, Verify: verifySpot, Log: "info", P2P: p2p.DefaultConfig()}
+	return Config{Name: name, KeepRounds: defaultKeepRounds, Verify: verifySpot, Log: "info", P2P: p2p.DefaultConfig()}
 }
 
 // withDefaults fills what may be left out.
@@ -102,6 +104,9 @@ func (c Config) Validate() error {
 	}
 	if !slices.Contains([]string{verifyFull, verifySpot, verifyOff}, c.Verify) {
 		return fmt.Errorf("verify: %q is no way to verify aggregates; use full, spot or off", c.Verify)
+	}
+	if c.KeepRounds < 0 {
+		return fmt.Errorf("keep_rounds: %d is no number of rounds; use 0 to keep all", c.KeepRounds)
 	}
 	if _, err := c.logLevel(); err != nil {
 		return err
@@ -188,7 +193,7 @@ func configError(file string, b []byte, err error) error {
 	}
 	line, _ := strconv.Atoi(m[1])
 	if u := yamlUnknown.FindStringSubmatch(m[2]); u != nil {
-		return api.Advise(fmt.Errorf("%s:%d: unknown key %q", file, line, u[1]), "the keys are %s; under p2p: listen, announce, bootstrap, mdns; under api: listen, hosts, token_file, tls_cert, tls_key, insecure", strings.Join(configKeys(), ", "))
+		return api.Advise(fmt.Errorf("%s:%d: unknown key %q", file, line, u[1]), "the keys are %s; under p2p: listen, announce, bootstrap, mdns, quota; under api: listen, hosts, token_file, tls_cert, tls_key, insecure", strings.Join(configKeys(), ", "))
 	}
 	if u := yamlType.FindStringSubmatch(m[2]); u != nil {
 		want, ok := goToYAML[u[2]]
@@ -252,6 +257,8 @@ var keyComments = [][2]string{
 	{"baseline", "Also train a model without any exchange, to compare with."},
 	{"threads", "Processor threads; 0: all."},
 	{"stream", "Names this node's random numbers; empty: its name."},
+	{"keep_rounds", "For how many rounds deltas and aggregates stay on disk (checkpoints for two); 0: all. Records always stay."},
+	{"renew", "On a node that may invite: renew members in the last fifth of their certificate's time, for as long again."},
 	{"verify", "How much of an aggregate is recomputed before it is taken over: full, spot (one component, and what others dispute) or off."},
 	{"log", "debug, info, warn or error."},
 	{"api", "Control API over TCP (IP:PORT, with the token in token_file); empty listen: only once `mlecs dashboard` asks for it."},

@@ -153,6 +153,8 @@ func (e *edge) adapt(ctx context.Context, a *aggregateEntry) error {
 	if err := e.model.Adapt(ctx, a.body.Round, e.live.progress); err != nil {
 		return fmt.Errorf("adapt to round %d: %w", a.body.Round, err)
 	}
+	e.storing.RLock()
+	defer e.storing.RUnlock()
 	file, err := e.writeState("edge", a.body.Round, "adapted", e.model.WriteState)
 	if err != nil {
 		return err
@@ -175,6 +177,8 @@ func (e *edge) train(ctx context.Context, a *aggregateEntry) error {
 	if err != nil {
 		return err
 	}
+	e.storing.RLock()
+	defer e.storing.RUnlock()
 	body := &record.Delta{
 		Round: round, Base: e.seat.base().Blob.CID, Modalities: d.Modalities,
 		Rows: uint64(d.Rows), Public: uint64(d.Public), Metrics: finiteMetrics(d.Metrics),

@@ -163,7 +163,7 @@ func (h *Home) openNetwork(store *storage.Store, cfg Config, m *membership, g *g
 		return nil, err
 	}
 	if time.Now().After(expires) {
-		return nil, api.Advise(fmt.Errorf("this node's membership ended on %s", expires.UTC().Format(time.RFC3339)), "ask for a new token, and join with a new home")
+		proof = nil // there may be a renewed one in the store
 	}
 	pc := cfg.P2P
 	pc.Bootstrap = slices.Concat(pc.Bootstrap, m.Bootstrap)
@@ -173,6 +173,9 @@ func (h *Home) openNetwork(store *storage.Store, cfg Config, m *membership, g *g
 	if err != nil && !slices.Equal(pc.Listen, cfg.P2P.Listen) {
 		pc.Listen = cfg.P2P.Listen // a remembered port was taken in the meantime
 		n, err = p2p.New(pc, deps)
+	}
+	if err != nil && proof == nil {
+		return nil, api.Advise(fmt.Errorf("this node's membership ended on %s: %w", expires.UTC().Format(time.RFC3339), err), "ask for it to be renewed, or for a new token, and join with a new home")
 	}
 	if err != nil {
 		return nil, fmt.Errorf("open network: %w", err)

@@ -73,7 +73,7 @@ func (h *Home) identity() (crypto.PrivKey, error) { return readKey(h.path(identi
 func (h *Home) founder() (crypto.PrivKey, error) {
 	key, err := readKey(h.path(founderFile))
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, api.Advise(fmt.Errorf("home %s has no founder key", h.Dir), "invite from the home that created the federation")
+		return nil, api.Advise(fmt.Errorf("home %s has no founder key, and is no delegate's: %w", h.Dir, fs.ErrNotExist), "do it in the home that created the federation, or in a delegate's")
 	}
 	return key, err
 }

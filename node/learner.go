@@ -24,6 +24,9 @@ type learner struct {
 // goes on from what is stored.
 func (n *Node) learn(ctx context.Context) error {
 	n.live.enter(phaseFetching)
+	if err := n.catchUp(ctx); err != nil {
+		return err
+	}
 	if err := n.bringUp(ctx); err != nil {
 		return err
 	}
@@ -181,6 +184,8 @@ func (n *Node) remember(change func(*facts)) error {
 
 // publish signs a record with this node's key, stores and gossips it.
 func (n *Node) publish(ctx context.Context, kind record.Kind, body []byte, parents []cid.Cid) (*record.Signed, error) {
+	n.signing.Lock()
+	defer n.signing.Unlock()
 	seq, err := n.store.NextSeq(n.self)
 	if err != nil {
 		return nil, err

@@ -265,6 +265,17 @@ func (l *ledger) allHolders() []record.Certificate {
 	return list
 }
 
+// nthNewest is the n-th last round that has an aggregate, 0 if there are fewer.
+func (l *ledger) nthNewest(n int) uint64 {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	rounds := slices.Sorted(maps.Keys(l.aggregates))
+	if len(rounds) < n {
+		return 0
+	}
+	return rounds[len(rounds)-n]
+}
+
 // allAggregates gives every aggregate in order of round, best first, those that lost their round included.
 func (l *ledger) allAggregates() []*aggregateEntry {
 	l.mu.RLock()

@@ -49,6 +49,11 @@ type Node struct {
 	baselineRows chan *learner
 	avoided      avoided // the learner's alone
 
+	signing  sync.Mutex   // one record at a time gets the next sequence number
+	storing  sync.RWMutex // held for reading from the first blob or file that a learner stores until it is on record
+	sweeping sync.Mutex   // garbage collection and backup exclude each other
+	carried  carried
+
 	factsMu sync.Mutex
 	mu      sync.Mutex
 	fatal   error // what ended the node
@@ -101,7 +106,9 @@ func (n *Node) Run(ctx context.Context) (err error) {
 	if err := n.assemble(); err != nil {
 		return err
 	}
-	defer n.network.Close()
+	defer func() {
+		err = errors.Join(err, n.network.Close(), putJSON(n.store, keyTraffic, n.total()))
+	}()
 	cancel := n.network.Subscribe(n.take)
 	defer cancel()
 	v := &runningView{node: n, started: time.Now()}
@@ -124,6 +131,9 @@ func (n *Node) Run(ctx context.Context) (err error) {
 	sup.Add(service{n, "door", v.door.serve, always})
 	sup.Add(service{n, "events", n.watchPeers, always})
 	sup.Add(service{n, "learner", n.learn, isFinal})
+	sup.Add(service{n, "members", n.keepMembers, isFinal})
+	sup.Add(service{n, "garbage", n.collectGarbage, isFinal})
+	sup.Add(service{n, "traffic", n.countTraffic, isFinal})
 	sup.Add(service{n, "comparison", n.compare, isFinal})
 	err = sup.Serve(ctx)
 	if fatal := n.fatalError(); fatal != nil {
@@ -158,6 +168,9 @@ func (n *Node) assemble() (err error) {
 	}
 	var known facts
 	if _, err := getJSON(n.store, keyFacts, &known); err != nil {
+		return err
+	}
+	if _, err := getJSON(n.store, keyTraffic, &n.carried.before); err != nil {
 		return err
 	}
 	known.Compared = false // the comparison may have been switched on since: its service tells

@@ -41,7 +41,7 @@ func (v *runningView) Status(context.Context) (*api.Status, error) {
 		return nil, err
 	}
 	n := v.node
-	f, w, failed, badBlobs := n.live.now()
+	f, w, failed, _ := n.live.now()
 	f.show(s)
 	s.DiskBytes = v.disk.bytes(s.Home)
 	s.Running, s.PID, s.Error = true, os.Getpid(), failed
@@ -56,9 +56,9 @@ func (v *runningView) Status(context.Context) (*api.Status, error) {
 			s.Peers++
 		}
 	}
-	t := n.network.Traffic()
+	t := n.total()
 	s.BytesSent, s.BytesReceived = t.Sent, t.Received
-	s.RejectedRecords, s.RejectedBlobs, s.RefusedPeers = t.RejectedRecords, t.RejectedBlobs+badBlobs, t.RefusedPeers
+	s.RejectedRecords, s.RejectedBlobs, s.RefusedPeers = t.RejectedRecords, t.RejectedBlobs, t.RefusedPeers
 	return s, nil
 }
 
@@ -72,7 +72,7 @@ func (v *runningView) Peers(context.Context) ([]api.Peer, error) {
 		out := api.Peer{
 			PeerID: p.ID.String(), Name: p.Name, Role: string(p.Role), Connected: true, Addr: p.Addr,
 			RTTMillis: float64(p.RTT) / float64(time.Millisecond), Since: p.Since.Unix(), Sent: p.Sent, Received: p.Received,
-			Disputed: disputed[p.ID],
+			Disputed: disputed[p.ID], Faults: p.Faults, Gray: p.Gray,
 		}
 		if m, ok := v.node.network.Member(p.ID); ok {
 			out.Expires = m.Expires.Unix()
@@ -90,7 +90,9 @@ func (v *runningView) Peers(context.Context) ([]api.Peer, error) {
 
 // Invite makes a token while the node holds the store, and tells the other members of its certificate.
 func (v *runningView) Invite(ctx context.Context, r api.InviteRequest) (*api.InviteReply, error) {
+	v.node.signing.Lock()
 	t, err := v.home.invite(v.store, r, v.node.network.Addrs())
+	v.node.signing.Unlock()
 	if err != nil {
 		return nil, err
 	}

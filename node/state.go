@@ -24,7 +24,9 @@ const (
 	keyPorts      = "node/ports"     // ports taken for listen addresses with port 0
 	keyEdge       = "learn/edge"     // edgeState
 	keyBaseline   = "learn/baseline" // baselineState
-	keyFinding    = "verify/"        // + aggregate CID: finding
+	keyTraffic    = "node/traffic"
+	keyRestored   = "node/restored" // set until a node that came from a backup has synced
+	keyFinding    = "verify/"       // + aggregate CID: finding
 	keyConstant   = "scores/constant"
 	keyTogether   = "scores/together/"   // + round, 9 digits
 	keyStandalone = "scores/standalone/" // + round, 9 digits

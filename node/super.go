@@ -148,26 +148,38 @@ func (s *super) lead(ctx context.Context, a *aggregateEntry) error {
 	if err != nil {
 		return err
 	}
-	own, err := s.contribute(ctx, agg, a)
+	r, err := s.issue(ctx, agg, a, inputs)
 	if err != nil {
-		return fmt.Errorf("contribution to round %d: %w", round, err)
-	}
-	body, parents, err := s.aggregateBody(agg, own, a, inputs)
-	if err != nil {
-		return fmt.Errorf("aggregate of round %d: %w", round, err)
-	}
-	kind, encoded, err := record.NewBody(body)
-	if err != nil {
-		return fmt.Errorf("aggregate of round %d: %w", round, err)
-	}
-	r, err := s.publish(ctx, kind, encoded, parents)
-	if err != nil {
-		return fmt.Errorf("publish aggregate of round %d: %w", round, err)
+		return err
 	}
 	s.at = r.CID
 	s.live.fail(nil)
 	s.log.Info("published aggregate", "round", round, "aggregate", r.CID, "inputs", len(inputs))
 	return s.score(ctx, round, s.cloud.Evaluate)
+}
+
+// issue stores and publishes an aggregate.
+func (s *super) issue(ctx context.Context, agg *method.Aggregate, a *aggregateEntry, inputs []input) (*record.Signed, error) {
+	s.storing.RLock()
+	defer s.storing.RUnlock()
+	round := agg.Round
+	own, err := s.contribute(ctx, agg, a)
+	if err != nil {
+		return nil, fmt.Errorf("contribution to round %d: %w", round, err)
+	}
+	body, parents, err := s.aggregateBody(agg, own, a, inputs)
+	if err != nil {
+		return nil, fmt.Errorf("aggregate of round %d: %w", round, err)
+	}
+	kind, encoded, err := record.NewBody(body)
+	if err != nil {
+		return nil, fmt.Errorf("aggregate of round %d: %w", round, err)
+	}
+	r, err := s.publish(ctx, kind, encoded, parents)
+	if err != nil {
+		return nil, fmt.Errorf("publish aggregate of round %d: %w", round, err)
+	}
+	return r, nil
 }
 
 // aggregate runs the cloud's part of a round.

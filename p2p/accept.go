@@ -26,6 +26,9 @@ func (n *Network) acceptEnvelope(envelope []byte, from peer.ID) (s *record.Signe
 		n.reject(from, cid.Undef, "", err)
 		return nil, false, err
 	}
+	if err := n.withinQuota(s, from); err != nil {
+		return s, false, err
+	}
 	added, err = n.accept(s, from)
 	return s, added, err
 }
@@ -59,6 +62,7 @@ func (n *Network) accept(s *record.Signed, from peer.ID) (added bool, err error)
 		return added, err
 	}
 	if added {
+		n.conduct.add(s.Author, 1)
 		n.sources.note(s, from)
 		for f := range n.feeds {
 			f.push(s)
@@ -98,10 +102,7 @@ func (n *Network) authorised(s *record.Signed) error {
 	case known && s.Kind == record.KindCertificate:
 		return n.roster.check(s)
 	case known && s.Kind == record.KindRevocation:
-		if s.Author != n.roster.founder {
-			return refusal("revocation is not signed by the federation's founder")
-		}
-		return nil
+		return n.roster.checkRevocation(s)
 	case s.Author == n.roster.founder && !byMembers(s.Kind):
 		return nil // a kind or version newer than this program
 	default:
@@ -116,6 +117,9 @@ func (n *Network) learn(s *record.Signed) error {
 	}
 	var err error
 	switch s.Kind {
+	case record.KindAggregate:
+		n.conduct.aggregated(s)
+		return nil
 	case record.KindCertificate:
 		err = n.roster.add(s)
 	case record.KindRevocation:
@@ -136,5 +140,8 @@ func (n *Network) reject(from peer.ID, id cid.Cid, kind record.Kind, err error) 
 		return
 	}
 	n.rejectedRecords.Add(1)
+	if !errors.Is(err, errConflict) {
+		n.blame(from, faultInvalid)
+	}
 	n.log.Warn("record rejected", "peer", from, "record", id, "kind", string(kind), "reason", err)
 }

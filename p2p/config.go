@@ -14,6 +14,7 @@ type Config struct {
 	Announce  []string `yaml:"announce"`  // multiaddrs told to others in place of the observed ones
 	Bootstrap []string `yaml:"bootstrap"` // multiaddrs with /p2p/ID, dialled at start and whenever peers are few
 	MDNS      bool     `yaml:"mdns"`      // find members on the LAN
+	Quota     Quota    `yaml:"quota"`     // what is taken of one author in a round
 }
 
 // DefaultConfig is a LAN node: any port on every interface, and mDNS.
@@ -21,11 +22,15 @@ func DefaultConfig() Config {
 	return Config{
 		Listen: []string{"/ip4/0.0.0.0/tcp/0", "/ip4/0.0.0.0/udp/0/quic-v1"},
 		MDNS:   true,
+		Quota:  Quota{}.withDefaults(),
 	}
 }
 
 // Validate checks every address; its error names the key and the entry.
 func (c Config) Validate() error {
+	if c.Quota.Records < 0 || c.Quota.Bytes < 0 {
+		return fmt.Errorf("p2p.quota: %d records and %d bytes: neither may be below 0; 0 is the default", c.Quota.Records, c.Quota.Bytes)
+	}
 	_, _, _, err := c.parse()
 	return err
 }

@@ -203,6 +203,24 @@ func (c *contacts) met(p peer.ID, addrs []ma.Multiaddr) {
 	k.saved = texts
 }
 
+// parted notes on disk that the connection to a member has ended, and that the member is due to be dialled at once.
+func (c *contacts) parted(p peer.ID) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.signal()
+	k := c.peers[p]
+	if k == nil || len(k.saved) == 0 {
+		return
+	}
+	value, err := json.Marshal(storedContact{Addrs: k.saved, Seen: c.now().Unix()})
+	if err == nil {
+		err = c.store.Put(contactPrefix+p.String(), value)
+	}
+	if err != nil {
+		c.log.Debug("last sight of peer not kept", "peer", p, "err", err)
+	}
+}
+
 // refused notes that p and this node do not accept each other.
 func (c *contacts) refused(p peer.ID) {
 	c.mu.Lock()
@@ -212,9 +230,6 @@ func (c *contacts) refused(p peer.ID) {
 		k.due = c.now().Add(redialRefused)
 	}
 }
-
-// lost notes that the connection to a member ended: it is due at once.
-func (c *contacts) lost() { c.signal() }
 
 // take gives the contacts that are due and for which skip is false, at most limit, bootstrap peers first, and marks them as being
 // dialled.

@@ -48,6 +48,9 @@ func (n *Network) mayRead(p peer.ID, id cid.Cid) error {
 	if !n.gate.proved(p) {
 		return errors.New("not a proved member")
 	}
+	if n.conduct.isGray(p) {
+		return errors.New("it is on the gray list")
+	}
 	c, err := n.roster.member(p)
 	if err != nil {
 		return err
@@ -61,6 +64,7 @@ func (n *Network) mayRead(p peer.ID, id cid.Cid) error {
 // badBlob notes a peer that sent bytes that do not match their CID.
 func (n *Network) badBlob(p peer.ID, id cid.Cid) {
 	n.rejectedBlobs.Add(1)
+	n.blame(p, faultBadBlob)
 	n.log.Warn("blob rejected", "peer", p, "blob", id, "reason", "content does not match its CID")
 }
 
@@ -89,7 +93,8 @@ func (s *sources) of(blob cid.Cid) []peer.ID {
 func (s *sources) note(r *record.Signed, from peer.ID) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, blob := range blobsOf(r) {
+	for _, b := range announced(r) {
+		blob := b.CID
 		ids, _ := s.blobs.Get(blob)
 		for _, p := range []peer.ID{from, r.Author} {
 			if !slices.Contains(ids, p) && len(ids) < rememberedSources {
@@ -100,12 +105,12 @@ func (s *sources) note(r *record.Signed, from peer.ID) {
 	}
 }
 
-// blobsOf lists the blobs that a record announces.
-func blobsOf(r *record.Signed) []cid.Cid {
-	var ids []cid.Cid
+// announced lists the blobs that a record announces.
+func announced(r *record.Signed) []record.Blob {
+	var blobs []record.Blob
 	add := func(b record.Blob) {
 		if b.CID.Defined() {
-			ids = append(ids, b.CID)
+			blobs = append(blobs, b)
 		}
 	}
 	switch r.Kind {
@@ -130,5 +135,5 @@ func blobsOf(r *record.Signed) []cid.Cid {
 			add(body.Checkpoint)
 		}
 	}
-	return ids
+	return blobs
 }

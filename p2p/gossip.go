@@ -36,7 +36,7 @@ type gossip struct {
 func startGossip(ctx context.Context, n *Network) (*gossip, error) {
 	name := topicOf(n.federation)
 	trace := newMeshTrace()
-	params, thresholds := scoring(name)
+	params, thresholds := scoring(name, func(p peer.ID) float64 { return -n.conduct.cost(p) })
 	ps, err := pubsub.NewGossipSub(ctx, n.gated,
 		pubsub.WithMessageSignaturePolicy(pubsub.StrictSign),
 		pubsub.WithMaxMessageSize(record.MaxSize+gossipOverhead),
@@ -122,6 +122,8 @@ func (n *Network) validate(_ context.Context, from peer.ID, m *pubsub.Message) p
 	case errors.Is(err, errUnknownAuthor), errors.Is(err, errUnknownIssuer):
 		n.log.Debug("record of an unknown author; syncing", "peer", from, "record", s.CID, "author", s.Author)
 		n.reconcileWith(from)
+	case errors.Is(err, errQuota):
+		n.log.Debug("record beyond its author's quota", "peer", from, "record", s.CID, "author", s.Author)
 	case !errors.Is(err, errConflict) && !errors.Is(err, ErrClosed):
 		n.log.Error("gossiped record not taken", "peer", from, "err", err)
 	}
@@ -141,10 +143,10 @@ func (n *Network) leavesGap(s *record.Signed) bool {
 
 // scoring gives modest peer scoring: members are known by name and can be revoked, so the score only has to keep a faulty node from
 // being a burden. Five invalid records within some seconds put a peer on the gray list (its messages are ignored); half of the count
-// is forgotten in 35 s.
-func scoring(topic string) (*pubsub.PeerScoreParams, *pubsub.PeerScoreThresholds) {
+// is forgotten in 35 s. What they do wrong outside gossip, and floods, count too: see conduct.
+func scoring(topic string, conduct func(peer.ID) float64) (*pubsub.PeerScoreParams, *pubsub.PeerScoreThresholds) {
 	params := &pubsub.PeerScoreParams{
-		AppSpecificScore:            func(peer.ID) float64 { return 0 },
+		AppSpecificScore:            conduct,
 		AppSpecificWeight:           1,
 		TopicScoreCap:               20,
 		IPColocationFactorThreshold: 1, // weight 0: many nodes behind one address are normal
@@ -177,7 +179,7 @@ func scoring(topic string) (*pubsub.PeerScoreParams, *pubsub.PeerScoreThresholds
 	thresholds := &pubsub.PeerScoreThresholds{
 		GossipThreshold:             -50,
 		PublishThreshold:            -100,
-		GraylistThreshold:           -200,
+		GraylistThreshold:           -graylisted,
 		AcceptPXThreshold:           1000, // peer exchange is not used
 		OpportunisticGraftThreshold: 1,
 	}

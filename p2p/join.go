@@ -76,21 +76,26 @@ func useInvite(store *storage.Store, t Token, self peer.ID, name string) ([]*rec
 	if err != nil {
 		return nil, err
 	}
+	chain, err := openChain(t.Issuers)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrToken, err)
+	}
+	chain = append(chain, invite)
 	for s, err := range store.ByAuthor(terms.Subject, storage.Range{From: 1, To: 1}) {
 		if err != nil {
 			return nil, fmt.Errorf("look for an earlier certificate: %w", err)
 		}
 		if body, err := record.BodyAs[record.Certificate](s); err == nil && body.Subject == self {
-			return []*record.Signed{invite, s}, nil
+			return append(chain, s), nil
 		}
 	}
 	cert, err := signBody(t.Key, invite.Federation, 1, []cid.Cid{invite.CID}, time.Now(), &record.Certificate{
-		Subject: self, Name: name, Role: terms.Role, Expires: terms.Expires,
+		Subject: self, Name: name, Role: terms.Role, Delegate: terms.Delegate, Expires: terms.Expires,
 	})
 	if err != nil {
 		return nil, err
 	}
-	return []*record.Signed{invite, cert}, nil
+	return append(chain, cert), nil
 }
 
 // askToJoin proves chain to one bootstrap peer, and checks that what it answers is the token's federation.

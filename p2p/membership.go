@@ -24,28 +24,37 @@ func (r refusal) Error() string { return string(r) }
 // errUnknownIssuer marks a certificate whose parent has not been seen here yet, and errUnknownAuthor any other record whose author's
 // certificate has not: not wrong, but not acceptable before a sync.
 var (
-	errUnknownIssuer = errors.New("the invite that issued this certificate is not known here yet")
+	errUnknownIssuer = errors.New("the certificate that this one rests on is not known here yet")
 	errUnknownAuthor = errors.New("author holds no certificate known here")
 )
 
-// maxChain is the longest certificate chain: the founder's certificate of an invite, and the invite's of a member.
-const maxChain = 2
+// maxChain is the longest certificate chain: the founder's certificate of an invite, that invite's of a delegate, the delegate's of
+// another invite, and that one's of a member.
+const maxChain = 4
 
 // certificate is one whose signature chain reaches the founder; whether it stands at some time is another question.
 type certificate struct {
 	signed *record.Signed
 	body   *record.Certificate
-	invite *certificate // nil if the founder signed it
+	issuer *certificate // of whoever signed it: an invite key or a delegate; nil if the founder did
 }
 
 func (c *certificate) expires() time.Time { return time.Unix(c.body.Expires, 0) }
 
 // chain gives the records from the founder's to c.
 func (c *certificate) chain() []*record.Signed {
-	if c.invite == nil {
+	if c.issuer == nil {
 		return []*record.Signed{c.signed}
 	}
-	return append(c.invite.chain(), c.signed)
+	return append(c.issuer.chain(), c.signed)
+}
+
+// invite is the certificate of the invite that c came from, nil if it came from none.
+func (c *certificate) invite() *certificate {
+	if c.issuer == nil || !c.issuer.body.Invite {
+		return nil
+	}
+	return c.issuer
 }
 
 // roster is who is, and was, a member. Nothing leaves it: records of former members must stay verifiable.
@@ -83,15 +92,7 @@ func newRoster(genesis *record.Signed, now func() time.Time) (*roster, error) {
 // load takes the certificates and revocations in the store. One that does not fit is left out with a warning: the store can be older than
 // a rule.
 func (r *roster) load(store *storage.Store, log *slog.Logger) error {
-	for s, err := range store.Records(record.KindRevocation) {
-		if err != nil {
-			return fmt.Errorf("read revocations: %w", err)
-		}
-		if err := r.revoke(s); err != nil {
-			log.Warn("stored revocation left out", "record", s.CID, "reason", err)
-		}
-	}
-	var waiting []*record.Signed // for an invite stored after them
+	var waiting []*record.Signed // for what they rest on
 	for s, err := range store.Records(record.KindCertificate) {
 		if err != nil {
 			return fmt.Errorf("read certificates: %w", err)
@@ -104,15 +105,24 @@ func (r *roster) load(store *storage.Store, log *slog.Logger) error {
 			log.Warn("stored certificate left out", "record", s.CID, "reason", err)
 		}
 	}
+	for range maxChain {
+		waiting = slices.DeleteFunc(waiting, func(s *record.Signed) bool { return r.add(s) == nil })
+	}
 	for _, s := range waiting {
-		if err := r.add(s); err != nil {
-			log.Warn("stored certificate left out", "record", s.CID, "reason", err)
+		log.Warn("stored certificate left out", "record", s.CID, "reason", r.add(s))
+	}
+	for s, err := range store.Records(record.KindRevocation) {
+		if err != nil {
+			return fmt.Errorf("read revocations: %w", err)
+		}
+		if err := r.revoke(s); err != nil {
+			log.Warn("stored revocation left out", "record", s.CID, "reason", err)
 		}
 	}
 	return nil
 }
 
-// parse checks that s is a certificate of this federation whose chain reaches the founder; issuer finds the invite it builds on.
+// parse checks that s is a certificate of this federation whose chain reaches the founder; issuer finds the certificate that it rests on.
 // Expiry and revocation are not looked at.
 func (r *roster) parse(s *record.Signed, issuer func(cid.Cid) *certificate) (*certificate, error) {
 	if !s.Federation.Equals(r.federation) {
@@ -129,22 +139,28 @@ func (r *roster) parse(s *record.Signed, issuer func(cid.Cid) *certificate) (*ce
 	if len(s.Parents) != 1 {
 		return nil, refusal("certificate is not signed by the federation's founder")
 	}
-	c.invite = issuer(s.Parents[0])
-	if c.invite == nil {
+	c.issuer = issuer(s.Parents[0])
+	if c.issuer == nil {
 		return nil, errUnknownIssuer
 	}
-	from := c.invite.body
+	from := c.issuer.body
 	switch {
-	case !from.Invite || from.Subject != s.Author:
+	case !from.Invite && !from.Delegate, from.Subject != s.Author:
 		return nil, refusal("certificate is not signed by the invite it names")
+	case body.Expires > from.Expires:
+		return nil, refusal("certificate outlives its invite")
+	case !from.Invite && body.Delegate:
+		return nil, refusal("a delegate cannot appoint delegates")
+	case !from.Invite:
+		return c, nil
 	case s.Seq != 1:
 		return nil, refusal("an invite signs one certificate, with sequence number 1")
 	case body.Invite:
 		return nil, refusal("an invite cannot issue further invites")
 	case body.Role != from.Role:
 		return nil, refusal(fmt.Sprintf("certificate claims role %s, the invite is for %s", body.Role, from.Role))
-	case body.Expires > from.Expires:
-		return nil, refusal("certificate outlives its invite")
+	case body.Delegate && !from.Delegate:
+		return nil, refusal("certificate is a delegate's, the invite is for a plain member")
 	}
 	return c, nil
 }
@@ -183,17 +199,17 @@ func (r *roster) verify(chain []*record.Signed, subject peer.ID) (*certificate, 
 
 // stands tells why c is no membership at this moment, or nil. Callers hold mu.
 func (r *roster) stands(c *certificate) error {
-	for link := c; link != nil; link = link.invite {
+	for link := c; link != nil; link = link.issuer {
 		if at, ok := r.revoked[link.signed.CID]; ok {
 			return refusal("certificate revoked on " + at.UTC().Format(time.RFC3339))
 		}
 		if !r.now().Before(link.expires()) {
 			return refusal("certificate expired on " + link.expires().UTC().Format(time.RFC3339))
 		}
-	}
-	if c.invite != nil {
-		if first := r.taken[c.invite.signed.CID]; first != nil && first.body.Subject != c.body.Subject {
-			return refusal("invite was already used by another peer")
+		if invite := link.invite(); invite != nil {
+			if first := r.taken[invite.signed.CID]; first != nil && first.body.Subject != link.body.Subject {
+				return refusal("invite was already used by another peer")
+			}
 		}
 	}
 	return nil
@@ -227,10 +243,8 @@ func (r *roster) add(s *record.Signed) error {
 		return nil
 	}
 	r.bySubject[c.body.Subject] = append(r.bySubject[c.body.Subject], c)
-	if c.invite != nil {
-		if r.taken[c.invite.signed.CID] == nil {
-			r.taken[c.invite.signed.CID] = c
-		}
+	if invite := c.invite(); invite != nil && r.taken[invite.signed.CID] == nil {
+		r.taken[invite.signed.CID] = c
 	}
 	return nil
 }
@@ -238,7 +252,7 @@ func (r *roster) add(s *record.Signed) error {
 // renews tells whether s may be kept beside other, a record under the same sequence number: a peer whose join was interrupted signs its
 // certificate with the invite again. For another peer the invite is used up.
 func (r *roster) renews(s, other *record.Signed) bool {
-	if s.Author == r.founder {
+	if s.Author == r.founder || s.Kind != record.KindCertificate || !r.byInvite(s) {
 		return false
 	}
 	a, err := record.BodyAs[record.Certificate](s)
@@ -249,17 +263,53 @@ func (r *roster) renews(s, other *record.Signed) bool {
 	return err == nil && a.Subject == b.Subject
 }
 
-// revoke takes a revocation by the founder; the certificate need not be known yet.
-func (r *roster) revoke(s *record.Signed) error {
-	if s.Author != r.founder {
-		return refusal("revocation is not signed by the federation's founder")
+// byInvite tells whether a certificate rests on that of an invite.
+func (r *roster) byInvite(s *record.Signed) bool {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return len(s.Parents) == 1 && r.known[s.Parents[0]] != nil && r.known[s.Parents[0]].body.Invite
+}
+
+// mayRevoke tells whether revoke would take s: by the founder, who may revoke what is not known yet, or by a delegate of what came from it.
+// Callers hold mu.
+func (r *roster) mayRevoke(s *record.Signed, body *record.Revocation) error {
+	if s.Author == r.founder {
+		return nil
 	}
+	c := r.known[body.Certificate]
+	if c == nil {
+		return errUnknownIssuer
+	}
+	for link := c.issuer; link != nil; link = link.issuer {
+		if link.body.Delegate && !link.body.Invite && link.body.Subject == s.Author {
+			return r.stood(link, time.UnixMilli(s.Created))
+		}
+	}
+	return refusal("revocation is not signed by the federation's founder, nor by the delegate that the certificate came from")
+}
+
+// checkRevocation tells whether revoke would take s.
+func (r *roster) checkRevocation(s *record.Signed) error {
+	body, err := record.BodyAs[record.Revocation](s)
+	if err != nil {
+		return err
+	}
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return r.mayRevoke(s, body)
+}
+
+// revoke takes a revocation.
+func (r *roster) revoke(s *record.Signed) error {
 	body, err := record.BodyAs[record.Revocation](s)
 	if err != nil {
 		return err
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if err := r.mayRevoke(s, body); err != nil {
+		return err
+	}
 	at := time.UnixMilli(s.Created)
 	if before, ok := r.revoked[body.Certificate]; !ok || at.Before(before) {
 		r.revoked[body.Certificate] = at
@@ -286,6 +336,19 @@ func (r *roster) member(p peer.ID) (*certificate, error) {
 		return nil, err
 	}
 	return best, nil
+}
+
+// delegate gives p's certificate as a delegate that stands now and ends last, nil if it has none.
+func (r *roster) delegate(p peer.ID) *certificate {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	var best *certificate
+	for _, c := range r.bySubject[p] {
+		if c.body.Delegate && r.stands(c) == nil && (best == nil || c.body.Expires > best.body.Expires) {
+			best = c
+		}
+	}
+	return best
 }
 
 // former tells whether p was a member and is none now. For a peer never heard of it is false.
@@ -349,7 +412,7 @@ func bySupers(kind record.Kind) bool {
 }
 
 func (r *roster) stood(c *certificate, at time.Time) error {
-	for link := c; link != nil; link = link.invite {
+	for link := c; link != nil; link = link.issuer {
 		if end, ok := r.revoked[link.signed.CID]; ok && !at.Before(end) {
 			return refusal("record was written after its author's certificate was revoked")
 		}

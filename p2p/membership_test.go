@@ -152,6 +152,52 @@ func TestRevokedInviteEndsWhatCameFromIt(t *testing.T) {
 	}
 }
 
+// A delegate admits members as the founder does, appoints no delegates, and revokes what came from it alone.
+func TestDelegateInvitesAndRevokes(t *testing.T) {
+	c := newCast(t)
+	federation := c.roster.federation
+	boss := c.sign(c.founder, federation, 2, day(0), &record.Certificate{Subject: c.id("boss"), Role: record.RoleSuper, Delegate: true, Expires: day(20).Unix()})
+	c.add(boss)
+	by := func(name string, seq uint64, body record.Certificate, parent *record.Signed) *record.Signed {
+		return c.sign(c.key(name), federation, seq, day(1), &body, parent.CID)
+	}
+	invite := by("boss", 1, record.Certificate{Subject: c.id("invite"), Role: record.RoleEdge, Invite: true, Expires: day(10).Unix()}, boss)
+	c.add(invite, c.invited("edge", "invite", invite, day(10)))
+	if _, err := c.roster.member(c.id("edge")); err != nil {
+		t.Fatalf("a delegate's invite: %v", err)
+	}
+	for _, x := range []struct {
+		name string
+		cert *record.Signed
+		want string
+	}{
+		{"appoints a delegate", by("boss", 2, record.Certificate{Subject: c.id("x"), Role: record.RoleSuper, Delegate: true, Expires: day(5).Unix()}, boss), "cannot appoint"},
+		{"outlives itself", by("boss", 2, record.Certificate{Subject: c.id("x"), Role: record.RoleEdge, Expires: day(21).Unix()}, boss), "outlives"},
+		{"an edge issues", by("edge", 1, record.Certificate{Subject: c.id("x"), Role: record.RoleEdge, Expires: day(5).Unix()}, c.roster.bySubject[c.id("edge")][0].signed), "not signed by"},
+	} {
+		if err := c.roster.add(x.cert); !isRefusal(err) || !strings.Contains(err.Error(), x.want) {
+			t.Errorf("%s: %v", x.name, err)
+		}
+	}
+	other := c.member("other", record.RoleEdge, day(10))
+	c.add(other)
+	if err := c.roster.revoke(c.sign(c.key("boss"), federation, 3, day(1), &record.Revocation{Certificate: other.CID})); !isRefusal(err) {
+		t.Errorf("a delegate revokes the founder's member: %v", err)
+	}
+	if err := c.roster.revoke(c.sign(c.key("boss"), federation, 3, day(1), &record.Revocation{Certificate: invite.CID})); err != nil {
+		t.Errorf("a delegate revokes its own invite: %v", err)
+	}
+	if _, err := c.roster.member(c.id("edge")); err == nil {
+		t.Error("a member in spite of the revoked invite")
+	}
+	late := by("boss", 4, record.Certificate{Subject: c.id("late"), Role: record.RoleEdge, Expires: day(10).Unix()}, boss)
+	c.add(late)
+	c.revoke(boss, day(1))
+	if _, err := c.roster.member(c.id("late")); err == nil {
+		t.Error("what came from a delegate outlives the delegate's revocation")
+	}
+}
+
 func TestRevocationMayComeBeforeTheCertificate(t *testing.T) {
 	c := newCast(t)
 	cert := c.member("edge", record.RoleEdge, day(10))

@@ -42,10 +42,12 @@ type Network struct {
 	federation cid.Cid
 	genesis    *record.Signed
 	targets    cid.Cid // of the public data; may be undefined
+	deadline   time.Duration
 	mdns       bool
 
 	roster   *roster
 	gate     *gate
+	conduct  *conduct
 	host     host.Host
 	blocked  *blocklist
 	gated    *gatedHost
@@ -64,6 +66,7 @@ type Network struct {
 
 	gossip  atomic.Pointer[gossip] // set while serving
 	serving atomic.Bool
+	synced  atomic.Bool   // records were exchanged with a member to the end
 	up      chan struct{} // closed once gossip, sync and blob transfer have been started
 
 	ctx    context.Context // ends with Close
@@ -109,6 +112,11 @@ func New(cfg Config, deps Deps) (*Network, error) {
 		return nil, err
 	}
 	n.gate = newGate(n.now)
+	n.conduct = newConduct(cfg.Quota, n.deadline, n.now)
+	if err := n.learnConduct(); err != nil {
+		n.host.Close()
+		return nil, err
+	}
 	if n.gated, err = newGatedHost(n.host, n.gate); err != nil {
 		n.host.Close()
 		return nil, err
@@ -117,7 +125,7 @@ func New(cfg Config, deps Deps) (*Network, error) {
 		host: n.gated, store: n.store, allow: n.mayRead, members: n.nearest, reject: n.badBlob, log: n.log,
 	})
 	n.sync = newSyncService(syncConfig{
-		host: n.gated, store: n.store, member: n.gate.proved, accept: n.acceptSynced, damaged: n.damagedRecord, log: n.log,
+		host: n.gated, store: n.store, member: n.listensTo, accept: n.acceptSynced, damaged: n.damagedRecord, log: n.log,
 	})
 	n.ctx, n.cancel = context.WithCancel(context.Background())
 	n.host.SetStreamHandler(helloProtocol, n.answerHello)
@@ -139,6 +147,7 @@ func (n *Network) enrol(proof []*record.Signed) error {
 		return fmt.Errorf("genesis of federation %s: %w", n.federation, err)
 	}
 	n.genesis, n.targets = genesis, body.Data.Targets.CID
+	n.deadline = time.Duration(body.Policy.Deadline) * time.Millisecond
 	if n.roster, err = newRoster(genesis, n.now); err != nil {
 		return err
 	}
@@ -259,7 +268,7 @@ func (n *Network) disconnected(_ network.Network, c network.Conn) {
 	n.host.ConnManager().Unprotect(p, memberTag)
 	if n.gate.disconnected(p) {
 		n.log.Info("member disconnected", "peer", p)
-		n.contacts.lost()
+		n.contacts.parted(p)
 		return
 	}
 	n.meter.forget(p)

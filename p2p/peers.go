@@ -32,7 +32,9 @@ type Peer struct {
 	RTT      time.Duration // last measured; 0 before
 	Sent     int64         // bytes
 	Received int64
-	InMesh   bool // it and this node forward gossip to each other
+	InMesh   bool    // it and this node forward gossip to each other
+	Faults   float64 // cost of what it has done wrong and is not forgotten
+	Gray     bool    // on the gray list for that: not listened to
 }
 
 // Member tells role and expiry of a member known by certificate; ok is false for strangers, the expired and the revoked.
@@ -87,6 +89,8 @@ func (n *Network) Peers() []Peer {
 			Sent:     bytes.TotalOut,
 			Received: bytes.TotalIn,
 			InMesh:   slices.Contains(mesh, p),
+			Faults:   n.conduct.cost(p),
+			Gray:     n.conduct.isGray(p),
 		}
 		if a.mutual {
 			info.Name, info.Role = n.describe(p)

@@ -72,7 +72,7 @@ func (n *Network) reconcile(ctx context.Context, p peer.ID, others map[peer.ID]s
 // certificate of its author has arrived.
 func (n *Network) syncWith(ctx context.Context, p peer.ID) {
 	for range reconcileRepeats {
-		if !n.gate.mutual(p) {
+		if !n.gate.mutual(p) || n.conduct.isGray(p) {
 			return
 		}
 		started := time.Now()
@@ -85,6 +85,9 @@ func (n *Network) syncWith(ctx context.Context, p peer.ID) {
 			}
 			return
 		}
+		if result.Refused == 0 {
+			n.synced.Store(true)
+		}
 		if result.Received+result.Sent+result.Refused > 0 {
 			n.log.Debug("records synced", "peer", p, "sent", result.Sent, "received", result.Received,
 				"refused", result.Refused, "took", time.Since(started))
@@ -95,8 +98,16 @@ func (n *Network) syncWith(ctx context.Context, p peer.ID) {
 	}
 }
 
+// Synced tells whether this node, since New, has exchanged records with some member until neither had more for the other.
+func (n *Network) Synced() bool { return n.synced.Load() }
+
 // acceptSynced is accept for the sync service.
 func (n *Network) acceptSynced(_ context.Context, from peer.ID, r *record.Signed) error {
+	if r.Author != n.roster.founder {
+		if err := n.conduct.room(r.Author); err != nil {
+			return err
+		}
+	}
 	_, err := n.accept(r, from)
 	return err
 }

@@ -288,7 +288,7 @@ func (x *exchange) take(ctx context.Context, envelope []byte) error {
 		return nil
 	case errors.Is(err, ErrClosed) || errors.Is(err, storage.ErrClosed) || errors.Is(err, storage.ErrNoSpace) || ctx.Err() != nil:
 		return err // the others would fare alike
-	case isRefusal(err) || errors.Is(err, errConflict):
+	case isRefusal(err) || errors.Is(err, errConflict) || errors.Is(err, errQuota):
 		x.s.refused.add(signed)
 	}
 	x.result.Refused++

@@ -24,6 +24,7 @@ type Token struct {
 	Bootstrap   []string       // multiaddrs with /p2p/ID
 	Key         crypto.PrivKey // invite key, Ed25519: a bearer secret
 	Certificate []byte         // envelope
+	Issuers     [][]byte       // certificates that it rests on, founder's first; none if the founder signed it
 }
 
 // ErrToken is wrapped by every error about the text of a token.
@@ -41,6 +42,7 @@ type tokenPayload struct {
 	Bootstrap   []string `cbor:"b"`
 	Seed        []byte   `cbor:"k"` // Ed25519 seed of the invite key
 	Certificate []byte   `cbor:"c"`
+	Issuers     [][]byte `cbor:"i,omitempty"`
 }
 
 // String is the token as text: "mlecs1" and base58, one word. It is the secret itself. A token that ParseToken would refuse gives "".
@@ -72,7 +74,7 @@ func (t Token) encode() ([]byte, error) {
 	if _, err := t.invite(); err != nil {
 		return nil, err
 	}
-	return record.Encode(tokenPayload{t.Bootstrap, raw[:ed25519.SeedSize], t.Certificate})
+	return record.Encode(tokenPayload{t.Bootstrap, raw[:ed25519.SeedSize], t.Certificate, t.Issuers})
 }
 
 // ParseToken reads a token's text; white space in it, such as line breaks of a mail, is ignored. It checks that the token is whole
@@ -134,7 +136,7 @@ func (p *tokenPayload) token() (Token, error) {
 	if err != nil {
 		return Token{}, fmt.Errorf("its key: %w", err)
 	}
-	t := Token{Bootstrap: p.Bootstrap, Key: key, Certificate: p.Certificate}
+	t := Token{Bootstrap: p.Bootstrap, Key: key, Certificate: p.Certificate, Issuers: p.Issuers}
 	invite, err := t.invite()
 	if err != nil {
 		return Token{}, err
@@ -159,6 +161,9 @@ func (t Token) invite() (*record.Signed, error) {
 	}
 	if !body.Invite || body.Subject != id {
 		return nil, errors.New("its certificate is not an invite for its key")
+	}
+	if len(t.Issuers) > maxChain-2 {
+		return nil, fmt.Errorf("its certificate rests on %d others, at most %d are allowed", len(t.Issuers), maxChain-2)
 	}
 	if err := checkBootstrap(t.Bootstrap); err != nil {
 		return nil, err

@@ -44,21 +44,31 @@ func (s *Store) putRecord(r *record.Signed) (added bool, err error) {
 			return err
 		}
 		added = true
-		id := r.CID.Bytes()
-		arrival := binary.BigEndian.AppendUint64(nil, s.arrival.Add(1))
-		for _, entry := range []struct{ key, value []byte }{
-			{key, append(bytes.Clone(arrival), r.Envelope...)},
-			{append([]byte{tableArrival}, arrival...), id},
-			{append(kindPrefix(r.Kind), arrival...), id},
-			{authorKey(r.Author, r.Seq, r.CID), nil},
-		} {
-			if err := txn.Set(entry.key, entry.value); err != nil {
+		n := s.arrival.Add(1)
+		if err := txn.Set(key, append(binary.BigEndian.AppendUint64(nil, n), r.Envelope...)); err != nil {
+			return err
+		}
+		for _, e := range indexEntries(r, n) {
+			if err := txn.Set(e.key, e.value); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
 	return added, err
+}
+
+// indexEntry is one key and its value.
+type indexEntry struct{ key, value []byte }
+
+// indexEntries lead to a record that arrived as number n.
+func indexEntries(r *record.Signed, n uint64) []indexEntry {
+	id, arrival := r.CID.Bytes(), binary.BigEndian.AppendUint64(nil, n)
+	return []indexEntry{
+		{append([]byte{tableArrival}, arrival...), id},
+		{append(kindPrefix(r.Kind), arrival...), id},
+		{authorKey(r.Author, r.Seq, r.CID), []byte{}},
+	}
 }
 
 // Record is a stored record, or ErrNotFound.

@@ -86,3 +86,12 @@ func writeBallast(path string) (err error) {
 	}
 	return nil
 }
+
+// FreeBytes is what an ordinary user may still write on the disk of dir.
+func FreeBytes(dir string) (int64, error) {
+	free, err := freeBytes(dir)
+	if err != nil {
+		return 0, fmt.Errorf("free space of %s: %w", dir, err)
+	}
+	return free, nil
+}

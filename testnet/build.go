@@ -159,7 +159,7 @@ func (t *Testnet) admit(ctx context.Context, founder *node.Home) error {
 	others := t.nodes[1:]
 	g, gctx := errgroup.WithContext(ctx)
 	for _, n := range others {
-		token, err := founder.Invite(ctx, record.Role(n.Role()), inviteTime, nil)
+		token, err := founder.Invite(ctx, api.InviteRequest{Role: string(n.Role()), Seconds: int64(inviteTime / time.Second)})
 		if err != nil {
 			return fmt.Errorf("invite %s: %w", n.Name(), err)
 		}

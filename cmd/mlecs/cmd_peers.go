@@ -28,6 +28,9 @@ func showPeers(p *page, peers []api.Peer) {
 				rtt = fmt.Sprintf("%.1f ms", x.RTTMillis)
 			}
 		}
+		if x.Gray {
+			state += ", graylisted"
+		}
 		if x.Disputed > 0 {
 			state += fmt.Sprintf(", %d disputed aggregates", x.Disputed)
 		}

@@ -99,6 +99,8 @@ Exit codes: 0 success, 1 failure, 2 wrong usage.`,
 		newDashboardCommand(), newWatchCommand(), newLogCommand(), newMetricsCommand(),
 		newStatusCommand(), newPeersCommand(), newRoundsCommand(), newDeltasCommand(), newDeltaCommand(), newVerifyCommand(), newModelsCommand(),
 		newModelCommand(), newExperimentCommand(), newEvalCommand(), newGenerateCommand(), newAdapterCommand(), newDataCommand(), newBenchCommand(), newConfigCommand(), newVersionCommand(),
+		newMembersCommand(), newRevokeCommand(), newRenewCommand(),
+		newDoctorCommand(), newGCCommand(), newFsckCommand(), newBackupCommand(), newRestoreCommand(),
 		newReferenceCommand(),
 	)
 	completeWords(root)

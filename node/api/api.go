@@ -8,6 +8,8 @@ type Source interface {
 	Provenance
 	Status(ctx context.Context) (*Status, error)
 	Peers(ctx context.Context) ([]Peer, error)
+	// Members are all that were ever certified, and unused invites, by name and id.
+	Members(ctx context.Context) ([]Member, error)
 	Rounds(ctx context.Context) ([]Round, error)
 	Deltas(ctx context.Context) ([]Delta, error)
 	// Delta finds a delta by its full CID or a unique prefix of it: ErrNotFound if no delta fits, ErrAmbiguous if several do.
@@ -22,6 +24,8 @@ type Source interface {
 // Controller is what a running node offers beside inspection.
 type Controller interface {
 	Source
+	Membership
+	Upkeep
 	// DeltasFrom gives the deltas of a round and those after it, by round and author.
 	DeltasFrom(ctx context.Context, round uint64) ([]Delta, error)
 	// Events gives what happens from here on, after those events that the node remembers with an id above after. The channel is closed when
@@ -34,7 +38,7 @@ type Controller interface {
 	SetLogLevel(l LogLevel) error
 	// Login makes a link that opens the node's page in a browser on this machine; the node begins to listen for it if it does not yet.
 	Login(ctx context.Context) (*Login, error)
-	// Invite makes a token; the node's home must hold the founder key.
+	// Invite makes a token; the node's home must hold the founder key, or be a delegate's.
 	Invite(ctx context.Context, r InviteRequest) (*InviteReply, error)
 	// Stop begins a clean stop and returns at once.
 	Stop()
@@ -43,6 +47,7 @@ type Controller interface {
 // InviteRequest asks for a token.
 type InviteRequest struct {
 	Role      string   `json:"role"`      // edge or super
+	Delegate  bool     `json:"delegate"`  // a super-peer that may itself invite; takes the founder key
 	Seconds   int64    `json:"seconds"`   // how long the token may be used
 	Bootstrap []string `json:"bootstrap"` // multiaddrs to put in it; empty: the node's own
 }
@@ -108,6 +113,8 @@ type Peer struct {
 	Received  int64   `json:"bytes_received"`
 	Expires   int64   `json:"expires"`  // certificate, Unix seconds
 	Disputed  int     `json:"disputed"` // aggregates of it to which a member objects
+	Faults    float64 `json:"faults"`   // what it did wrong lately: invalid records, bad blobs, floods
+	Gray      bool    `json:"gray"`     // not listened to because of that
 }
 
 // Round is one aggregate.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
 	"os"
@@ -78,6 +79,23 @@ func (f *fake) Adapter(_ context.Context, delta string) (*api.Adapter, error) {
 	return &api.Adapter{Of: "delta", CID: delta, Alpha: 16, File: "/blobs/a"}, nil
 }
 func (f *fake) Scores(context.Context) (*api.Scores, error) { return scores, nil }
+func (f *fake) GC(_ context.Context, r api.GCRequest) (*api.Swept, error) {
+	return &api.Swept{KeepRounds: r.KeepRounds, Removed: 3}, nil
+}
+func (f *fake) Check(_ context.Context, r api.CheckRequest) (*api.Check, error) {
+	return &api.Check{Faults: []api.Fault{{What: "blob", Repaired: r.Repair}}}, nil
+}
+func (f *fake) Backup(_ context.Context, w io.Writer) error {
+	_, err := io.WriteString(w, "tar")
+	return err
+}
+func (f *fake) Members(context.Context) ([]api.Member, error) { return nil, nil }
+func (f *fake) Revoke(_ context.Context, r api.RevokeRequest) (*api.Member, error) {
+	return &api.Member{PeerID: r.Peer, State: api.MemberRevoked, Ended: r.Reason}, nil
+}
+func (f *fake) Renew(_ context.Context, r api.RenewRequest) (*api.Member, error) {
+	return &api.Member{PeerID: r.Peer, State: api.MemberAway, Expires: r.Seconds}, nil
+}
 func (f *fake) Verify(_ context.Context, cid string) (*api.Verification, error) {
 	return &api.Verification{Aggregate: cid, Verdict: api.VerdictVerified, Components: []api.VerifiedComponent{}, Disputes: []api.Dispute{}}, nil
 }
@@ -91,6 +109,33 @@ func (f *fake) Invite(_ context.Context, r api.InviteRequest) (*api.InviteReply,
 		return nil, fmt.Errorf("%w: role king", api.ErrBadRequest)
 	}
 	return &api.InviteReply{Token: "mlecs1secret"}, nil
+}
+
+func TestMembershipTravels(t *testing.T) {
+	c := serve(t, t.TempDir(), &fake{})
+	if list, err := c.Members(t.Context()); err != nil || list == nil {
+		t.Errorf("members %v, %v", list, err)
+	}
+	if m, err := c.Revoke(t.Context(), api.RevokeRequest{Peer: "12D3", Reason: "lost"}); err != nil || m.PeerID != "12D3" || m.Ended != "lost" {
+		t.Errorf("revoked %+v, %v", m, err)
+	}
+	if m, err := c.Renew(t.Context(), api.RenewRequest{Peer: "12D3", Seconds: 9}); err != nil || m.Expires != 9 {
+		t.Errorf("renewed %+v, %v", m, err)
+	}
+}
+
+func TestUpkeepTravels(t *testing.T) {
+	c := serve(t, t.TempDir(), &fake{})
+	if s, err := c.GC(t.Context(), api.GCRequest{KeepRounds: 4}); err != nil || s.KeepRounds != 4 || s.Removed != 3 {
+		t.Errorf("swept %+v, %v", s, err)
+	}
+	if h, err := c.Check(t.Context(), api.CheckRequest{Repair: true}); err != nil || len(h.Faults) != 1 || !h.Faults[0].Repaired {
+		t.Errorf("check %+v, %v", h, err)
+	}
+	var tar strings.Builder
+	if err := c.Backup(t.Context(), &tar); err != nil || tar.String() != "tar" {
+		t.Errorf("backup %q, %v", tar.String(), err)
+	}
 }
 
 func TestProvenanceTravels(t *testing.T) {

@@ -94,6 +94,8 @@ func newRoutes(c Controller) *routes {
 	do(rs, "/v1/login", "Make a link that logs a browser in, once", c.Login)
 	handleAnswers(rs, c)
 	handleProvenance(rs, c)
+	handleMembers(rs, c)
+	handleUpkeep(rs, c)
 	handleEvents(rs, c)
 	do(rs, "/v1/stop", "Begin a clean stop", func(context.Context) (*Stopping, error) {
 		c.Stop()

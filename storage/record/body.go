@@ -84,14 +84,15 @@ type RoundPolicy struct {
 // Certificate makes Subject a member with a role, or lets it issue one such certificate (an invite).
 // The chain runs over Parents to one signed by the founder.
 type Certificate struct {
-	Subject peer.ID `cbor:"subject"`
-	Name    string  `cbor:"name"` // human name of the node; may be empty
-	Role    Role    `cbor:"role"`
-	Invite  bool    `cbor:"invite"`  // Subject is an invite key: no member itself, may certify one peer with this role
-	Expires int64   `cbor:"expires"` // Unix seconds
+	Subject  peer.ID `cbor:"subject"`
+	Name     string  `cbor:"name"` // human name of the node; may be empty
+	Role     Role    `cbor:"role"`
+	Invite   bool    `cbor:"invite"`             // Subject is an invite key: no member itself, may certify one peer with this role
+	Delegate bool    `cbor:"delegate,omitempty"` // Subject, a super-peer, may itself issue invites and certificates, none of them delegates'
+	Expires  int64   `cbor:"expires"`            // Unix seconds
 }
 
-// Revocation ends a certificate.
+// Revocation ends a certificate, and those that come from it. It is the founder's, or a delegate's of what came from that one.
 type Revocation struct {
 	Certificate cid.Cid `cbor:"certificate"`
 	Reason      string  `cbor:"reason"`

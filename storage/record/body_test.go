@@ -71,6 +71,7 @@ func TestCertificateRules(t *testing.T) {
 		{"no role", func(c *record.Certificate) { c.Role = "" }},
 		{"never expires", func(c *record.Certificate) { c.Expires = 0 }},
 		{"name too long", func(c *record.Certificate) { c.Name = strings.Repeat("x", record.MaxName+1) }},
+		{"an edge as delegate", func(c *record.Certificate) { c.Delegate = true }},
 	})
 }
 

@@ -80,6 +80,9 @@ func (b *Certificate) validate(c *checker) {
 	c.member("subject", b.Subject)
 	c.name("node name", b.Name, MaxName)
 	c.role(b.Role)
+	if b.Delegate && b.Role != RoleSuper {
+		c.failf("a delegate with role %q", b.Role)
+	}
 	c.within("expiry", b.Expires, 1, 1<<40)
 }
 

@@ -28,8 +28,9 @@ const (
 // scanner walks CBOR bytes and accepts only the one DAG-CBOR form of each value. Unlike a decode and re-encode it needs no Go
 // type, so that records of unknown kinds are held to the same form.
 type scanner struct {
-	b   []byte
-	pos int
+	b     []byte
+	pos   int
+	links []cid.Cid // met so far
 }
 
 // checkCanonical tells whether b is exactly one DAG-CBOR value. Errors wrap ErrNotCanonical.
@@ -175,7 +176,8 @@ func (s *scanner) link(tag uint64) error {
 	if err != nil {
 		return err
 	}
-	_, err = linkFromBytes(b)
+	c, err := linkFromBytes(b)
+	s.links = append(s.links, c)
 	return err
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 
@@ -171,4 +172,24 @@ func TestDecodeInvertsEncode(t *testing.T) {
 			t.Fatalf("in %+v\nout %+v", in, out)
 		}
 	})
+}
+
+func TestLinksOfABody(t *testing.T) {
+	body := aggregate(t)
+	_, b, err := record.NewBody(body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	links, err := record.Links(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []cid.Cid{body.Inputs[0].Delta, body.Inputs[1].Delta, body.Components[0].Blob.CID, body.Supervision.CID} {
+		if !slices.Contains(links, want) {
+			t.Errorf("%s is not among %v", want, links)
+		}
+	}
+	if _, err := record.Links(b[:len(b)-1]); err == nil {
+		t.Error("links of a body that ends early")
+	}
 }

@@ -1,0 +1,121 @@
+package node
+
+import (
+	"errors"
+	"io/fs"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/mlecs/mlecs/node/api"
+	"github.com/mlecs/mlecs/storage/record"
+)
+
+// TestDiskOfARunningNode: old rounds are swept by themselves, a backup made while the node runs gives a node that goes on, and counters
+// survive restarts.
+func TestDiskOfARunningNode(t *testing.T) {
+	c := newCluster(t, record.RoundPolicy{Rounds: 0, Quorum: 1, Min: 1, Deadline: 60_000})
+	super := c.nodes["super"]
+	super.start()
+	edge := c.join("kitchen", "sensor")
+	cfg, err := edge.home.Config()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg.KeepRounds = 1
+	if err := edge.home.WriteConfig(cfg); err != nil {
+		t.Fatal(err)
+	}
+	edge.start()
+	edge.until("has swept", func(s *api.Status) bool {
+		return s.Round >= 2 && strings.Contains(edge.logs.String(), "garbage collected")
+	})
+	if swept, err := super.home.GC(t.Context(), 1); err != nil || swept.KeepRounds != 1 || swept.Removed == 0 || swept.Kept == 0 {
+		t.Errorf("swept by hand %+v, %v", swept, err)
+	}
+	if _, err := super.home.GC(t.Context(), 0); err == nil || !strings.Contains(err.Error(), "--keep-rounds") {
+		t.Errorf("sweeping a node that keeps all: %v", err)
+	}
+	file := filepath.Join(t.TempDir(), "kitchen.tar")
+	size, err := edge.home.Backup(t.Context(), file)
+	if err != nil || size == 0 {
+		t.Fatalf("backup of %d bytes, %v", size, err)
+	}
+	if _, err := edge.home.Backup(t.Context(), file); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("backup over a backup: %v", err)
+	}
+	for _, m := range []*member{super, edge} {
+		if check, err := m.home.Check(t.Context(), false); err != nil || check.Records == 0 || check.Blobs == 0 || len(check.Faults) != 0 {
+			t.Errorf("%s while it runs: %+v, %v", m.home.Dir, check, err)
+		}
+	}
+	before := edge.until("counts bytes", func(s *api.Status) bool { return s.BytesReceived > 0 })
+	edge.halt()
+
+	restored, err := Restore(t.Context(), file, filepath.Join(c.dir, "restored"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	again := &member{t: t, home: restored, logs: &logBuffer{}}
+	again.start()
+	again.until("goes on", func(s *api.Status) bool { return s.Round > before.Round+1 })
+	if s := again.until("answers", func(*api.Status) bool { return true }); s.PeerID != before.PeerID || s.BytesReceived == 0 {
+		t.Errorf("the restored node is %+v", s)
+	}
+	again.halt()
+	super.halt()
+	checkOneDeltaARoundOf(t, super, before.PeerID)
+	if _, err := Restore(t.Context(), file, restored.Dir); err == nil || !strings.Contains(err.Error(), "not empty") {
+		t.Errorf("restored over a home: %v", err)
+	}
+}
+
+func checkOneDeltaARoundOf(t *testing.T, m *member, author string) {
+	t.Helper()
+	deltas, err := m.source().Deltas(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := map[uint64]bool{}
+	for _, d := range deltas {
+		if d.Author == author && seen[d.Round] {
+			t.Errorf("two deltas of round %d", d.Round)
+		}
+		seen[d.Round] = true
+	}
+}
+
+func TestDoctorsFindings(t *testing.T) {
+	now := time.Unix(1_900_000_000, 0)
+	no := false
+	self := func(m api.Member) []api.Member { m.Self = true; return []api.Member{m} }
+	member := &api.Status{Federation: "bafy", FedName: "homes", Role: "edge", Running: true}
+	for _, tc := range []struct {
+		name   string
+		got    Finding
+		level  string
+		advice string
+	}{
+		{"a good clock", examineClock(now, nil, []api.Round{{Created: now.UnixMilli()}}), FindingGood, ""},
+		{"a clock that is behind", examineClock(now, nil, []api.Round{{Created: now.Add(time.Hour).UnixMilli()}}), FindingWarn, "NTP"},
+		{"a clock that nobody sets", examineClock(now, &no, nil), FindingWarn, "NTP"},
+		{"a full disk", examineDisk("/", 1<<20, 0), FindingBad, "gc"},
+		{"a fuller disk", examineDisk("/", 200<<20, 0), FindingWarn, "keep-rounds"},
+		{"little memory", examineMemory(64<<20, "edge", false, []api.Model{{Role: "edge", Bytes: 1 << 30}}), FindingWarn, "smaller base"},
+		{"no federation", examineMembership(now, &api.Status{}, nil)[0], FindingBad, "mlecs join"},
+		{"a revoked node", examineMembership(now, member, self(api.Member{Ended: "certificate revoked"}))[0], FindingBad, "renew"},
+		{"a certificate that ends soon", examineMembership(now, member, self(api.Member{Expires: now.Unix() + 3600}))[0], FindingWarn, "mlecs renew"},
+		{"a good certificate", examineMembership(now, member, self(api.Member{Expires: now.Unix() + 400*86400}))[0], FindingGood, ""},
+		{"loopback only", examineReach(Config{}, &api.Status{Addrs: []string{"/ip4/127.0.0.1/tcp/1/p2p/12D3"}}), FindingWarn, "listen"},
+		{"a super-peer behind NAT", examineReach(Config{}, &api.Status{Role: "super", Addrs: []string{"/ip4/192.168.1.2/tcp/1"}}), FindingWarn, "announce"},
+		{"nobody in reach", examinePeers(member, []api.Member{{State: api.MemberAway}}), FindingBad, "bootstrap"},
+		{"no super-peer in reach", examinePeers(member, []api.Member{{State: api.MemberConnected, Role: "edge"}}), FindingWarn, "super-peer"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			if tc.got.Level != tc.level || !strings.Contains(tc.got.Advice, tc.advice) || tc.level == FindingGood && tc.got.Advice != "" {
+				t.Errorf("got %+v, want level %s with advice %q", tc.got, tc.level, tc.advice)
+			}
+		})
+	}
+}

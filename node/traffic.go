@@ -1,0 +1,62 @@
+package node
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/mlecs/mlecs/p2p"
+)
+
+// carried are a node's counters from before it was started, and how they are kept for after. What a killed node counted since the last time is
+// lost.
+type carried struct {
+	mu     sync.Mutex
+	before counters
+}
+
+// counters are what Status shows of p2p.Traffic.
+type counters struct {
+	Sent            int64 `json:"sent"`
+	Received        int64 `json:"received"`
+	RejectedRecords int64 `json:"rejected_records"`
+	RejectedBlobs   int64 `json:"rejected_blobs"`
+	RefusedPeers    int64 `json:"refused_peers"`
+}
+
+// trafficEvery is how often the counters are stored.
+const trafficEvery = 30 * time.Second
+
+// total are the counters over all runs of the node.
+func (n *Node) total() counters {
+	n.carried.mu.Lock()
+	defer n.carried.mu.Unlock()
+	c := n.carried.before
+	var t p2p.Traffic
+	if n.network != nil {
+		t = n.network.Traffic()
+	}
+	_, _, _, badBlobs := n.live.now()
+	c.Sent += t.Sent
+	c.Received += t.Received
+	c.RejectedRecords += t.RejectedRecords
+	c.RejectedBlobs += t.RejectedBlobs + badBlobs
+	c.RefusedPeers += t.RefusedPeers
+	return c
+}
+
+// countTraffic stores the counters now and then, and at the end.
+func (n *Node) countTraffic(ctx context.Context) error {
+	tick := time.NewTicker(trafficEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		if err := putJSON(n.store, keyTraffic, n.total()); err != nil {
+			n.log.Warn("counters not stored", "err", err)
+		}
+	}
+}

@@ -1,0 +1,215 @@
+package p2p
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"sync"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/mlecs/mlecs/storage/record"
+)
+
+// Quota is what a node takes of one author in a round; beyond it it neither stores nor forwards. For what comes by gossip a round ends with an
+// aggregate of a later one, or after the federation's deadline (at least a minute). What comes by sync may be years of records at once: of
+// an author there may be as many in all as the quota of every round so far. As rounds go by, all members thus end with the same records.
+type Quota struct {
+	Records int   `yaml:"records"` // an honest author writes two or three; 0: 512
+	Bytes   int64 `yaml:"bytes"`   // of records and of the blobs that they announce; 0: 4 GiB
+}
+
+const (
+	defaultQuotaRecords = 512
+	defaultQuotaBytes   = 4 << 30
+)
+
+func (q Quota) withDefaults() Quota {
+	if q.Records == 0 {
+		q.Records = defaultQuotaRecords
+	}
+	if q.Bytes == 0 {
+		q.Bytes = defaultQuotaBytes
+	}
+	return q
+}
+
+// errQuota marks a record beyond its author's quota: not wrong, but not taken in this round.
+var errQuota = errors.New("author has used up its quota of the round")
+
+// Faults and what they cost a peer. At graylisted a peer is not listened to: gossip drops what it sends, and no sync and no blob is exchanged
+// with it. Half of the cost is forgotten after every faultHalfLife.
+const (
+	faultInvalid  = 20 // a record that breaks a rule
+	faultBadBlob  = 40 // bytes that do not match their CID
+	faultOverfull = 2  // a record of its own beyond the quota
+
+	graylisted    = 200
+	faultHalfLife = 5 * time.Minute
+)
+
+// conduct remembers how peers behave: what authors have used of their quota, and what peers have done wrong. Safe for concurrent use.
+type conduct struct {
+	quota  Quota
+	period time.Duration // a round at most
+	now    func() time.Time
+
+	mu     sync.Mutex
+	round  uint64
+	opened time.Time
+	used   map[peer.ID]*usage
+	stored map[peer.ID]int // records of each author
+	faults map[peer.ID]fault
+}
+
+// usage is what one author has used of its quota.
+type usage struct {
+	records int
+	bytes   int64
+}
+
+type fault struct {
+	cost float64
+	at   time.Time
+}
+
+func newConduct(q Quota, deadline time.Duration, now func() time.Time) *conduct {
+	return &conduct{
+		quota: q.withDefaults(), period: max(deadline, time.Minute), now: now,
+		opened: now(), used: make(map[peer.ID]*usage), stored: make(map[peer.ID]int), faults: make(map[peer.ID]fault),
+	}
+}
+
+// charge counts a record towards its author's quota, unless that is used up.
+func (c *conduct) charge(s *record.Signed) error {
+	n := int64(len(s.Envelope))
+	for _, b := range announced(s) {
+		n += b.Bytes
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if now := c.now(); now.Sub(c.opened) >= c.period {
+		c.opened = now
+		clear(c.used)
+	}
+	u := c.used[s.Author]
+	if u == nil {
+		u = &usage{}
+		c.used[s.Author] = u
+	}
+	if u.records+1 > c.quota.Records || u.bytes+n > c.quota.Bytes {
+		return fmt.Errorf("%w: %d records and %d bytes", errQuota, u.records, u.bytes)
+	}
+	u.records++
+	u.bytes += n
+	return nil
+}
+
+// add notes that n records of an author have been stored.
+func (c *conduct) add(author peer.ID, n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stored[author] += n
+}
+
+// room tells whether an author may have one more record in the store, as far as the rounds known here tell.
+func (c *conduct) room(author peer.ID) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if n := c.stored[author]; uint64(n) >= uint64(c.quota.Records)*(c.round+2) {
+		return fmt.Errorf("%w: %d records in %d rounds", errQuota, n, c.round)
+	}
+	return nil
+}
+
+// closed notes an aggregate: one of a later round than before begins new quotas.
+func (c *conduct) closed(round uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if round > c.round {
+		c.round, c.opened = round, c.now()
+		clear(c.used)
+	}
+}
+
+// blame adds to what p has done wrong, and tells whether that has just put it on the gray list.
+func (c *conduct) blame(p peer.ID, cost float64) (grayed bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	before := c.costOf(p)
+	c.faults[p] = fault{before + cost, c.now()}
+	if len(c.faults) > maxFaults {
+		maps.DeleteFunc(c.faults, func(p peer.ID, _ fault) bool { return c.costOf(p) < 1 })
+	}
+	return before < graylisted && before+cost >= graylisted
+}
+
+// maxFaults is how many peers are remembered before those that have long behaved are forgotten.
+const maxFaults = 4096
+
+func (c *conduct) costOf(p peer.ID) float64 {
+	f, ok := c.faults[p]
+	if !ok {
+		return 0
+	}
+	return f.cost * math.Exp2(-float64(c.now().Sub(f.at))/float64(faultHalfLife))
+}
+
+// cost is what p has done wrong and is not forgotten.
+func (c *conduct) cost(p peer.ID) float64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.costOf(p)
+}
+
+func (c *conduct) isGray(p peer.ID) bool { return c.cost(p) >= graylisted }
+
+// blame notes a fault of a peer.
+func (n *Network) blame(p peer.ID, cost float64) {
+	if p != n.id && n.conduct.blame(p, cost) {
+		name, _ := n.describe(p)
+		n.log.Warn("peer graylisted", "peer", p, "name", name, "half_forgotten_after", faultHalfLife)
+	}
+}
+
+// listensTo tells whether streams of p are served: it is a proved member, and not on the gray list.
+func (n *Network) listensTo(p peer.ID) bool { return n.gate.proved(p) && !n.conduct.isGray(p) }
+
+// withinQuota counts a record that gossip brought, and blames the author that floods its neighbours. The founder has no quota.
+func (n *Network) withinQuota(s *record.Signed, from peer.ID) error {
+	if s.Author == n.roster.founder || n.store.HasRecord(s.CID) {
+		return nil
+	}
+	err := n.conduct.charge(s)
+	if err != nil && from == s.Author {
+		n.blame(from, faultOverfull)
+	}
+	return err
+}
+
+// learnConduct counts what is stored.
+func (n *Network) learnConduct() error {
+	all, err := n.store.Summaries()
+	if err != nil {
+		return err
+	}
+	for _, a := range all {
+		n.conduct.add(a.Author, int(a.Count))
+	}
+	for s, err := range n.store.Records(record.KindAggregate) {
+		if err != nil {
+			return fmt.Errorf("read aggregates: %w", err)
+		}
+		n.conduct.aggregated(s)
+	}
+	return nil
+}
+
+// aggregated notes an aggregate's round.
+func (c *conduct) aggregated(s *record.Signed) {
+	if body, err := record.BodyAs[record.Aggregate](s); err == nil {
+		c.closed(body.Round)
+	}
+}

@@ -1,0 +1,258 @@
+package storage
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/dgraph-io/badger/v4"
+	"github.com/ipfs/go-cid"
+
+	"github.com/mlecs/mlecs/storage/record"
+)
+
+// Fault is something in a home that is not as it should be.
+type Fault struct {
+	What     string // the record, blob or entry of the index
+	Why      string
+	Repaired bool
+}
+
+// Health is what Check found.
+type Health struct {
+	Records int
+	Blobs   int
+	Bytes   int64 // of blobs
+	Faults  []Fault
+}
+
+// Check reads everything: that each record's signature, body and id are right and its entries in the index whole, and that each blob is what its
+// name says. With repair it removes what is damaged, so that it can be fetched from other members again, and rebuilds the index's entries. It
+// may run while the store is in use.
+func (s *Store) Check(ctx context.Context, repair bool) (*Health, error) {
+	if repair && s.opt.ReadOnly {
+		return nil, fmt.Errorf("check home %s: %w", s.home, ErrReadOnly)
+	}
+	c := checkup{Store: s, health: &Health{Faults: []Fault{}}, repair: repair}
+	for _, part := range []func(context.Context) error{c.records, c.entries, c.blobs} {
+		if err := part(ctx); err != nil {
+			return nil, fmt.Errorf("check home %s: %w", s.home, err)
+		}
+	}
+	return c.health, nil
+}
+
+// checkup is one run of Check.
+type checkup struct {
+	*Store
+	health *Health
+	repair bool
+}
+
+// fault notes a finding, and mends it if that is wanted.
+func (c *checkup) fault(mend func() error, what, why string, args ...any) error {
+	f := Fault{What: what, Why: fmt.Sprintf(why, args...)}
+	if c.repair && mend != nil {
+		if err := mend(); err != nil {
+			return fmt.Errorf("repair %s: %w", what, err)
+		}
+		f.Repaired = true
+	}
+	c.health.Faults = append(c.health.Faults, f)
+	return nil
+}
+
+// keys lists the keys of a table. Only keys are held: a hundred thousand records have ten megabytes of them.
+func (c *checkup) keys(table byte) (keys [][]byte, err error) {
+	if err := c.enter(); err != nil {
+		return nil, err
+	}
+	defer c.leave()
+	err = c.db.View(func(txn *badger.Txn) error {
+		it := txn.NewIterator(badger.IteratorOptions{Prefix: []byte{table}})
+		defer it.Close()
+		for it.Rewind(); it.Valid(); it.Next() {
+			keys = append(keys, it.Item().KeyCopy(nil))
+		}
+		return nil
+	})
+	return keys, err
+}
+
+// value reads one key; nil if it has vanished.
+func (c *checkup) value(key []byte) (value []byte, err error) {
+	if err := c.enter(); err != nil {
+		return nil, err
+	}
+	defer c.leave()
+	err = c.db.View(func(txn *badger.Txn) error {
+		item, err := txn.Get(key)
+		if errors.Is(err, badger.ErrKeyNotFound) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		value, err = item.ValueCopy([]byte{})
+		return err
+	})
+	return value, err
+}
+
+// change sets keys to values, or deletes those whose value is nil.
+func (c *checkup) change(entries map[string][]byte) error {
+	if err := c.enter(); err != nil {
+		return err
+	}
+	defer c.leave()
+	return c.db.Update(func(txn *badger.Txn) error {
+		for key, value := range entries {
+			var err error
+			if value == nil {
+				err = txn.Delete([]byte(key))
+			} else {
+				err = txn.Set([]byte(key), value)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// records checks each record, and that the tables of arrival, kind and author lead to it.
+func (c *checkup) records(ctx context.Context) error {
+	keys, err := c.keys(tableRecord)
+	if err != nil {
+		return err
+	}
+	for _, key := range keys {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		value, err := c.value(key)
+		if err != nil {
+			return err
+		}
+		if value == nil {
+			continue
+		}
+		c.health.Records++
+		id, err := cid.Cast(key[1:])
+		if err != nil {
+			err = c.fault(func() error { return c.change(map[string][]byte{string(key): nil}) }, fmt.Sprintf("record under key %x", key[1:]), "its key is no CID")
+			if err != nil {
+				return err
+			}
+			continue
+		}
+		r, why := readRecord(id, value)
+		if why != nil {
+			if err := c.fault(func() error { return c.change(map[string][]byte{string(key): nil}) }, "record "+id.String(), "%v", why); err != nil {
+				return err
+			}
+			continue
+		}
+		for _, want := range indexEntries(r, binary.BigEndian.Uint64(value)) {
+			got, err := c.value(want.key)
+			if err != nil {
+				return err
+			}
+			if got != nil && bytes.Equal(got, want.value) {
+				continue
+			}
+			err = c.fault(func() error { return c.change(map[string][]byte{string(want.key): want.value}) }, "record "+id.String(), "it is missing in the table %q", want.key[0])
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// readRecord opens a stored record as if it came from outside.
+func readRecord(id cid.Cid, value []byte) (*record.Signed, error) {
+	if len(value) < 8 {
+		return nil, ErrCorrupt
+	}
+	r, err := record.Open(value[8:])
+	if err == nil && r.CID != id {
+		err = fmt.Errorf("%w: it is %s", ErrCorrupt, r.CID)
+	}
+	return r, err
+}
+
+// entries checks that what the tables of arrival, kind and author lead to is there.
+func (c *checkup) entries(ctx context.Context) error {
+	for _, table := range []byte{tableArrival, tableKind, tableAuthor} {
+		keys, err := c.keys(table)
+		if err != nil {
+			return err
+		}
+		for _, key := range keys {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			value, err := c.value(key)
+			if err != nil {
+				return err
+			}
+			if value == nil {
+				continue
+			}
+			var id cid.Cid
+			if table == tableAuthor {
+				_, _, id, err = parseAuthorKey(key)
+			} else {
+				id, err = cid.Cast(value)
+			}
+			if err == nil && c.HasRecord(id) {
+				continue
+			}
+			err = c.fault(func() error { return c.change(map[string][]byte{string(key): nil}) }, fmt.Sprintf("entry %x of the table %q", key[1:], table), "it leads to no record")
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// blobs checks every file against its name.
+func (c *checkup) blobs(ctx context.Context) error {
+	for file, err := range c.blobFiles() {
+		if err != nil {
+			return err
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		remove := func() error { return os.Remove(file.path) }
+		if !file.id.Defined() {
+			if err := c.fault(remove, "file "+file.path, "it is not named or does not lie as a blob does"); err != nil {
+				return err
+			}
+			continue
+		}
+		err := c.VerifyBlob(file.id)
+		if errors.Is(err, ErrNotFound) {
+			continue // swept meanwhile
+		}
+		if errors.Is(err, ErrCorrupt) {
+			if err := c.fault(remove, "blob "+file.id.String(), "its content is another"); err != nil {
+				return err
+			}
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		c.health.Blobs++
+		c.health.Bytes += file.size
+	}
+	return nil
+}

@@ -1,0 +1,54 @@
+package storage
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+
+	"github.com/dgraph-io/badger/v4"
+)
+
+// Snapshot writes the index as it is at one moment, while the store may be in use. Blobs are not in it; those that its records name were stored
+// before them.
+func (s *Store) Snapshot(w io.Writer) error {
+	if err := s.enter(); err != nil {
+		return fmt.Errorf("snapshot of %s: %w", s.home, err)
+	}
+	defer s.leave()
+	if _, err := s.db.Backup(w, 0); err != nil {
+		return fmt.Errorf("snapshot of %s: %w", s.home, err)
+	}
+	return nil
+}
+
+// pendingWrites bounds what a restore keeps in memory.
+const pendingWrites = 16
+
+// RestoreIndex makes the index of a home from a snapshot. The home must have none.
+func RestoreIndex(home string, r io.Reader) (err error) {
+	s := &Store{home: home}
+	if _, err := os.Stat(s.indexDir()); !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("restore index of %s: there is one: %w", home, fs.ErrExist)
+	}
+	opened, err := Open(home, Options{})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, opened.Close()) }()
+	if err := loadIndex(opened.db, r); err != nil {
+		return fmt.Errorf("restore index of %s: %w", home, err)
+	}
+	return checkSchema(opened.db, false)
+}
+
+// loadIndex reads a snapshot. Badger panics on some damage to it.
+func loadIndex(db *badger.DB, r io.Reader) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("%w: %v", ErrCorrupt, p)
+		}
+	}()
+	return db.Load(r, pendingWrites)
+}
