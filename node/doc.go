@@ -13,6 +13,9 @@
 // state that survives a crash. What it does for a round depends only on stored records and blobs, so that a killed node
 // goes on where it was and never publishes two different deltas for one round.
 //
+// Around it: audit.go and verify.go recompute aggregates before they are taken over, members.go administers members, gc.go, fsck.go and backup.go
+// look after the disk, doctor.go examines a node from outside. Whoever stores blobs or files before a record names them holds Node.storing.
+//
 // What every inspecting command shows comes from an api.Source: the running node's, or that of a stopped node's store.
 //
 // Questions to the model (Eval, Generate) are answered by a copy of it, loaded from what the learner stored last: see current.go.

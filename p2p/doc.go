@@ -11,10 +11,12 @@
 //   - membership.go: certificates and revocations, the chain rules, who may write which kind of record.
 //   - accept.go: the one way into the store for every record from gossip, sync, hello and this node itself.
 //   - gated.go: the host that gossip, sync and blob transfer stand on, which shows them members only.
+//   - conduct.go: quotas of authors, and the gray list of peers that flood or send what is wrong.
 //   - gossip.go, mesh.go: one GossipSub topic a federation.
 //   - sync.go, reconcile.go: /mlecs/sync/1, and when it runs: after hello, every ten seconds, and when gossip shows a gap.
 //   - blob.go, fetch.go: /mlecs/blob/1, and whom to ask for a blob.
 //   - peers.go, traffic.go, upkeep.go, block.go: what is known of members and peers, and who is disconnected.
+//   - memberships.go: members past and present; how they are renewed and revoked.
 //   - token.go, invite.go, join.go: how a new node becomes a member with nothing but a token.
 //
 // Membership. The founder's key signs certificates. One with Invite set names the key of an invite token, which may sign one
@@ -22,6 +24,9 @@
 // parent. An invite is single use: a node admits the first peer that it sees use it, and refuses every other one. The token is thus a
 // bearer secret until it is used. If two peers use one at the same moment at nodes that cannot hear each other, each side knows its own, and the
 // other is refused there; the founder answers by revoking the invite, which ends every membership that came from it.
+//
+// Delegates. A super-peer whose certificate has Delegate set issues invites and certificates as the founder does, but no delegates' and none that
+// outlives its own, and revokes what came from it. A chain is thus founder, invite, delegate, invite, member at most.
 //
 // What is not protected: a peer that a member dials learns the federation's CID and the member's certificates, since one side has to
 // begin. A member can read and keep everything it is served. Record times are their authors' claims: a revoked member can backdate

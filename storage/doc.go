@@ -6,6 +6,9 @@
 //	blobs/partial downloads, resumed after a restart, and temporary files, removed at the next Open (partial.go)
 //	ballast       disk space held back for recovery on a full disk (space.go)
 //
+// Check (check.go) reads all of it and mends the index, Sweep (sweep.go) removes blobs that nobody wants, Snapshot (snapshot.go) copies the index
+// while it is in use.
+//
 // The rest of a home (config, key, socket) belongs to package node.
 //
 // What a method has stored when it returns survives kill -9 and, as far as the disk obeys fsync, loss of power. A Store is safe for
