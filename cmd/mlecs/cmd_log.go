@@ -16,8 +16,8 @@ func newLogCommand() *cobra.Command {
 		Use: "log [SUBSYSTEM LEVEL]", Short: "Show or set what a running node logs",
 		Long: `Without arguments it shows the log level of every subsystem of the running node. With two it sets that of a subsystem, or of all,
 to debug, info, warn or error, until the node stops; the level at start is "log" in config.yaml.`,
-		Example:   "  mlecs log\n  mlecs log p2p debug\n  mlecs log all info --node edge-1",
-		ValidArgs: []string{"all", "node", "learner", "p2p", "debug", "info", "warn", "error"},
+		Example:           "  mlecs log\n  mlecs log p2p debug\n  mlecs log all info --node edge-1",
+		ValidArgsFunction: inTurn([]string{"all", "node", "learner", "p2p"}, []string{"debug", "info", "warn", "error"}),
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) != 0 && len(args) != 2 {
 				return usageError{fmt.Errorf("%s takes a subsystem and a level, or nothing", cmd.CommandPath())}

@@ -55,6 +55,16 @@ func fixed(words ...string) completer {
 	}
 }
 
+// inTurn completes the first argument by the first words, the second by the second, and so on.
+func inTurn(words ...[]string) completer {
+	return func(_ *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+		if len(args) >= len(words) {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		return words[len(args)], cobra.ShellCompDirectiveNoFileComp
+	}
+}
+
 // completeNodes gives the nodes of the testnet.
 func completeNodes(cmd *cobra.Command, _ []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
 	f, err := testnet.OpenFolder(testnetFolder(given(cmd, "out")))

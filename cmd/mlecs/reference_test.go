@@ -82,7 +82,7 @@ func TestCompletion(t *testing.T) {
 		{"roles", []string{"invite", "--role", ""}, "super"},
 		{"levels", []string{"log", "p2p", "de"}, "debug"},
 		{"nodes, where there is no testnet", []string{"status", "--node", ""}, ":4"},
-		{"CIDs, where no node runs", []string{"delta", "show", ""}, ":4"},
+		{"CIDs, where no node runs", []string{"delta", "show", ""}, ":36"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			out, _, code := mlecs(append([]string{"__complete"}, tc.args...)...)

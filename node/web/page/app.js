@@ -7,7 +7,7 @@ import { drawLineage, drawRounds } from './rounds.js';
 import { drawTraffic } from './traffic.js';
 import { prepare, setModalities } from './tryit.js';
 
-const historyRounds = 200; // that are loaded
+const historyRounds = 60; // that are loaded
 const deltaRounds = 24;
 const loggedEvents = 100;
 const pollEvery = 3000; // ms; what no event tells: traffic, round trips
@@ -72,10 +72,17 @@ function drawWork(phase, done, total, loss) {
   byId('loss').textContent = total && loss ? `loss ${loss.toFixed(3)}` : '';
 }
 
-/** Runs f soon, once for several calls, and shows what fails. */
+/** Runs f soon, once for several calls, and shows what fails. What takes long in a large federation is done the more rarely. */
 function soon(f, wait) {
-  let timer = 0;
-  return () => { timer ||= setTimeout(() => { timer = 0; f().catch(lost); }, wait); };
+  let timer = 0, pause = wait;
+  return () => {
+    timer ||= setTimeout(async () => {
+      timer = 0;
+      const begun = performance.now();
+      await f().catch(lost);
+      pause = Math.max(wait, 4 * (performance.now() - begun));
+    }, pause);
+  };
 }
 const statusSoon = soon(loadStatus, 300);
 const historySoon = soon(async () => { await loadStatus(); await loadHistory(); }, 400);
