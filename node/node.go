@@ -107,7 +107,8 @@ func (n *Node) Run(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() {
-		err = errors.Join(err, n.network.Close(), putJSON(n.store, keyTraffic, n.total()))
+		n.network.Close()
+		n.storeTraffic()
 	}()
 	cancel := n.network.Subscribe(n.take)
 	defer cancel()

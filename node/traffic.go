@@ -4,8 +4,6 @@ import (
 	"context"
 	"sync"
 	"time"
-
-	"github.com/mlecs/mlecs/p2p"
 )
 
 // carried are a node's counters from before it was started, and how they are kept for after. What a killed node counted since the last time is
@@ -32,10 +30,7 @@ func (n *Node) total() counters {
 	n.carried.mu.Lock()
 	defer n.carried.mu.Unlock()
 	c := n.carried.before
-	var t p2p.Traffic
-	if n.network != nil {
-		t = n.network.Traffic()
-	}
+	t := n.network.Traffic()
 	_, _, _, badBlobs := n.live.now()
 	c.Sent += t.Sent
 	c.Received += t.Received
@@ -45,7 +40,7 @@ func (n *Node) total() counters {
 	return c
 }
 
-// countTraffic stores the counters now and then, and at the end.
+// countTraffic stores the counters now and then; Run does at the end.
 func (n *Node) countTraffic(ctx context.Context) error {
 	tick := time.NewTicker(trafficEvery)
 	defer tick.Stop()
@@ -55,8 +50,12 @@ func (n *Node) countTraffic(ctx context.Context) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-		if err := putJSON(n.store, keyTraffic, n.total()); err != nil {
-			n.log.Warn("counters not stored", "err", err)
-		}
+		n.storeTraffic()
+	}
+}
+
+func (n *Node) storeTraffic() {
+	if err := putJSON(n.store, keyTraffic, n.total()); err != nil {
+		n.log.Warn("counters not stored", "err", err)
 	}
 }
