@@ -16,6 +16,7 @@ func dealFlags(f *pflag.FlagSet, s *experiment.Setting, tuned *string) {
 	f.IntVar(&s.Families, "families", s.Families, "structures (base model, encoders, fusion, LoRA rank) among the edges: 1 or 2")
 	f.StringVar(&s.PublicLabels, "public-labels", s.PublicLabels, "who knows the targets of the public rows: cloud (the super-peers alone) or edges (everybody)")
 	f.IntVar(&s.Steps, "steps", s.Steps, "optimiser steps of an edge in all rounds together")
+	f.IntVar(&s.AdaptSteps, "adapt-steps", s.AdaptSteps, "steps of an edge on its private rows after the last aggregate")
 	f.StringVar(tuned, "tuned", "", "hyper-parameters by method, from mlecs experiment --tune (default: built in)")
 	f.StringVar(&s.GroupBy, "group-by", s.GroupBy, "field whose rows are never divided between training and test (default \"sequence\")")
 }

@@ -17,8 +17,9 @@ type Setting struct {
 	Families     int     `json:"families"`      // structures among the edges: edge i has structure i mod Families
 	PublicLabels string  `json:"public_labels"` // who knows the targets of the public rows: "cloud" or "edges" too
 	Rounds       int     `json:"rounds"`
-	Steps        int     `json:"steps"`    // optimiser steps of an edge in all rounds together
-	GroupBy      string  `json:"group_by"` // metadata field whose rows are never divided between training and test; empty: "sequence"
+	Steps        int     `json:"steps"`       // optimiser steps of an edge in all rounds together
+	AdaptSteps   int     `json:"adapt_steps"` // of an edge on its private rows, after the last aggregate
+	GroupBy      string  `json:"group_by"`    // metadata field whose rows are never divided between training and test; empty: "sequence"
 }
 
 // Default is the setting S3 of the design: many nodes with few rows each, in two structures, without labels on their public rows.
@@ -43,6 +44,8 @@ func (s Setting) Validate() error {
 		return fmt.Errorf(`public labels is %q; it must be "cloud" or "edges"`, s.PublicLabels)
 	case s.Rounds < 1 || s.Rounds > 10000:
 		return fmt.Errorf("rounds is %d; it must be 1 to 10000", s.Rounds)
+	case s.AdaptSteps < 0 || s.AdaptSteps > 1e6:
+		return fmt.Errorf("adapt steps is %d; it must be 0 to 1000000", s.AdaptSteps)
 	case s.Steps < s.Rounds || s.Steps > 1e7:
 		return fmt.Errorf("steps is %d; it must be at least one a round, and at most 10000000", s.Steps)
 	}
@@ -51,14 +54,14 @@ func (s Setting) Validate() error {
 
 // cclShare of an edge's steps are on public rows, where it learns from them; a model of the super-peer takes as many steps a round as an
 // edge takes on its private rows.
-const cclShare = 0.4
+const cclShare = 0.2
 
 // Configure is cfg as this setting and a seed need it.
 func (s Setting) Configure(cfg method.Config, seed uint64) method.Config {
 	cfg.Seed, cfg.PublicLabels = seed, s.PublicLabels
 	each := float64(s.Steps) / float64(s.Rounds)
 	cfg.CCLSteps, cfg.AMTSteps = int(each*cclShare+0.5), max(int(each*(1-cclShare)+0.5), 1)
-	cfg.CloudSteps = cfg.AMTSteps
+	cfg.CloudSteps, cfg.AdaptSteps = cfg.AMTSteps, s.AdaptSteps
 	cfg.Families = nil
 	if s.Families > 1 {
 		cfg.Families = []method.Family{method.SecondFamily()}

@@ -15,6 +15,7 @@ type Config struct {
 	Spec        model.Spec `json:"spec" cbor:"spec"` // Modalities left empty: each node fills in its own
 	CCLSteps    int        `json:"ccl_steps"`        // edge steps a round on public rows
 	AMTSteps    int        `json:"amt_steps"`        // edge steps a round on private rows
+	AdaptSteps  int        `json:"adapt_steps"`      // edge steps on private rows after the last aggregate
 	CloudSteps  int        `json:"cloud_steps"`      // super-peer steps a round on public rows (per model: small and large)
 	Batch       int        `json:"batch"`            // rows a step; fewer if a node has fewer
 	LR          float64    `json:"lr"`               // AdamW learning rate
@@ -34,7 +35,9 @@ type Config struct {
 	MaxTokens   int        `json:"max_tokens"`       // of an answer, end-of-text included
 	Seed        uint64     `json:"seed"`             // federation seed; nodes derive theirs from it and their stream name
 	// PublicLabels says who sees the targets of public rows: "cloud", the super-peers alone (also if empty), or "edges", edges too.
-	PublicLabels string   `json:"public_labels"`
+	PublicLabels string `json:"public_labels"`
+	// ModalityDrop is the chance of a row with a target, in training, to be seen without some of the modalities that it has.
+	ModalityDrop float64  `json:"modality_drop"`
 	Mu           float64  `json:"mu"`       // weight of fedprox's proximal term
 	Families     []Family `json:"families"` // structures of the families beyond the first, whose structure is Spec; empty: one family
 
@@ -58,11 +61,11 @@ func Default() Config {
 			Rank: 8, Alpha: 16, Dropout: 0.1, LoRADrop: 0.05,
 			Targets: []string{"attn.c_attn", "attn.c_proj"},
 		},
-		CCLSteps: 30, AMTSteps: 40, CloudSteps: 60,
-		Batch: 16, LR: 2e-3, Decay: 0.01, Clip: 1,
-		Contrast: "similarity", Tau: 0.07, Lambda: 2,
+		CCLSteps: 14, AMTSteps: 56, CloudSteps: 56,
+		Batch: 16, LR: 4e-3, Decay: 0.01, Clip: 1,
+		Contrast: "similarity", Tau: 0.07, Lambda: 0.2,
 		SoftWeight: 1, SoftK: 8, KD: 2,
-		Rule: RuleModalityRows, ProxyWeight: 1, Stale: 0.5, Transfer: true,
+		Rule: RuleModalityRows, ProxyWeight: 0.3, ModalityDrop: 0.3, Stale: 0.5, Transfer: true,
 		PublicLabels: LabelsCloud, Mu: 0.01,
 		MaxTokens: 16, Seed: 1,
 		Codec: adapter.CodecInt8, AggregateCodec: adapter.CodecInt8, SupervisionCodec: adapter.CodecInt8,
@@ -78,6 +81,7 @@ func (c Config) Validate() error {
 	ints := []intRange{
 		{"ccl_steps", c.CCLSteps, 0, 1e6},
 		{"amt_steps", c.AMTSteps, 0, 1e6},
+		{"adapt_steps", c.AdaptSteps, 0, 1e6},
 		{"cloud_steps", c.CloudSteps, 1, 1e6},
 		{"batch", c.Batch, 2, 4096},
 		{"soft_k", c.SoftK, 1, 1024},
@@ -92,6 +96,7 @@ func (c Config) Validate() error {
 		{"soft_weight", c.SoftWeight, 0, 1e3},
 		{"guide", c.Guide, 0, 1e3},
 		{"kd", c.KD, 0, 1e3},
+		{"modality_drop", c.ModalityDrop, 0, 1},
 		{"proxy_weight", c.ProxyWeight, 0, 1e3},
 		{"mu", c.Mu, 0, 1e3},
 		{"stale", c.Stale, 0, 1},

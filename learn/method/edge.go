@@ -198,10 +198,10 @@ func (e *Edge) tune(ctx context.Context, name string, round uint64, steps int, p
 	})
 }
 
-// Adapt is AMT alone, AMTSteps on private rows without a delta. An edge that has absorbed the last aggregate does it before it is
+// Adapt is AMT alone, AdaptSteps on private rows without a delta. An edge that has absorbed the last aggregate does it before it is
 // used: averaged parts and a connector that other nodes do not have must be fitted to each other. round is the aggregate's.
 func (e *Edge) Adapt(ctx context.Context, round uint64, p Progress) error {
-	_, err := e.tune(ctx, adaptStage, round, e.cfg.AMTSteps, p)
+	_, err := e.tune(ctx, adaptStage, round, e.cfg.AdaptSteps, p)
 	return err
 }
 

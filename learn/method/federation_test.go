@@ -38,7 +38,7 @@ type comparison struct{ together, alone, constant, cloud float64 }
 func compare(t *testing.T, seed uint64) (s comparison) {
 	ctx := context.Background()
 	cfg := testConfig()
-	cfg.CCLSteps, cfg.AMTSteps, cfg.CloudSteps, cfg.Seed = 30, 20, 60, seed
+	cfg.CCLSteps, cfg.AMTSteps, cfg.AdaptSteps, cfg.CloudSteps, cfg.Seed = 30, 20, 20, 60, seed
 	const private, rounds = 12, 3
 	small, large := testBases(t)
 	f := newFederation(t, cfg, private, method.DefaultShare())

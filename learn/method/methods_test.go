@@ -106,7 +106,7 @@ func TestEveryMethod(t *testing.T) {
 				if name == "standalone" {
 					server = c.CloudSteps // and no small models
 				}
-				want := map[string]int{"round 0": server, "round 1": models*(c.CCLSteps+c.AMTSteps) + server, "finish": models * c.AMTSteps}
+				want := map[string]int{"round 0": server, "round 1": models*(c.CCLSteps+c.AMTSteps) + server, "finish": models * c.AdaptSteps}
 				if !reflect.DeepEqual(first.steps, want) {
 					t.Errorf("steps %v, want %v", first.steps, want)
 				}

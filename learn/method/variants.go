@@ -72,7 +72,7 @@ func togetherMethods() []starter {
 }
 
 func (v variant) start(w World) (*together, error) {
-	steps := w.Config.AMTSteps
+	steps := w.Config.AdaptSteps
 	if v.world != nil {
 		v.world(&w)
 	}

@@ -3,6 +3,7 @@ package method
 import (
 	"context"
 	"fmt"
+	"maps"
 
 	"github.com/mlecs/mlecs/learn/model"
 )
@@ -10,6 +11,7 @@ import (
 // worker is one model of a method other than ML-ECS: an edge's, or one of the server's. It learns from rows with targets.
 type worker struct {
 	learner
+	zeros  bool  // the model has more modalities than its node: they are zeros, not missing
 	node   *Node // that it is the model of; nil for the server's
 	rows   []row // an edge's private rows, the server's public rows
 	public []row // the public rows as an edge sees them, with or without targets
@@ -17,6 +19,7 @@ type worker struct {
 
 // newWorker takes rows with targets.
 func newWorker(cfg Config, base *model.Base, modalities []model.Modality, rows, public []Example, stream string) (*worker, error) {
+	cfg.ModalityDrop = 0 // is a part of ML-ECS
 	l, err := newLearner(cfg, base, modalities, stream)
 	if err != nil {
 		return nil, err
@@ -69,7 +72,7 @@ func (w *worker) work(ctx context.Context, round uint64, goal model.Objective, p
 
 // adapt is an edge's Finish.
 func (w *worker) adapt(ctx context.Context, last uint64, p Progress) error {
-	return w.study(ctx, adaptStage, last, w.cfg.AMTSteps, w.rows, w.cfg.objective(), p)
+	return w.study(ctx, adaptStage, last, w.cfg.AdaptSteps, w.rows, w.cfg.objective(), p)
 }
 
 // Evaluate scores greedy answers on test rows, from which a model of more modalities than its node has sees no more than the node.
@@ -77,7 +80,26 @@ func (w *worker) Evaluate(ctx context.Context, test []Example) (Scores, error) {
 	if w.node != nil {
 		test = w.node.see(test)
 	}
+	if w.zeros {
+		test = filled(test, w.modalities)
+	}
 	return w.evaluate(ctx, test)
+}
+
+// filled are rows with zeros for the modalities that they lack.
+func filled(rows []Example, modalities []model.Modality) []Example {
+	out := make([]Example, len(rows))
+	for i, r := range rows {
+		inputs := maps.Clone(r.Inputs)
+		for _, m := range modalities {
+			if inputs[m.Name] == nil {
+				inputs[m.Name] = make([]float32, m.Size())
+			}
+		}
+		r.Inputs = inputs
+		out[i] = r
+	}
+	return out
 }
 
 // Params counts all parameters of the model, the frozen base included, and the trainable ones.
@@ -103,11 +125,15 @@ func newCrowd(w World, labels bool, structure func(i int, cfg Config, m []model.
 		if structure != nil {
 			cfg, modalities = structure(i, cfg, modalities)
 		}
-		e, err := newWorker(cfg, w.Small[n.Family], modalities, n.see(n.Private), n.see(public), n.Stream)
+		private, taught, zeros := n.see(n.Private), n.see(public), len(modalities) > len(n.Modalities)
+		if zeros {
+			private, taught = filled(private, modalities), filled(taught, modalities)
+		}
+		e, err := newWorker(cfg, w.Small[n.Family], modalities, private, taught, n.Stream)
 		if err != nil {
 			return nil, err
 		}
-		e.node = &w.Nodes[i]
+		e.node, e.zeros = &w.Nodes[i], zeros
 		c.edges = append(c.edges, e)
 	}
 	var err error

@@ -8,8 +8,8 @@ import (
 
 // Batch is some rows. Token slices may differ in length; the model pads. Slices that are not nil have one element per row.
 type Batch struct {
-	// Inputs holds, per modality and row, a flat tensor of Modality.Shape; a nil row means that the modality is missing,
-	// and it counts as zeros. Modalities that the model does not have are ignored.
+	// Inputs holds, per modality and row, a flat tensor of Modality.Shape; a nil row means that the modality is missing, and
+	// the row is what the others say of it. Modalities that the model does not have are ignored.
 	Inputs map[string][][]float32
 	Text   [][]int      // text prompt per row; what does not fit the base's positions is cut off at the front
 	Target [][]int      // target ids per row, end-of-text included, cut off at the end; nil: no LM loss

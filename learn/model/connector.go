@@ -40,6 +40,7 @@ type fusion struct {
 	projections []*gorgonia.Node // [rows, Projection] each
 	parts       []*gorgonia.Node // [rows, Fused] each
 	fused       *gorgonia.Node
+	sum         op.Sum
 }
 
 func (b *builder) fusion(s Spec, rows int) *fusion {
@@ -47,8 +48,23 @@ func (b *builder) fusion(s Spec, rows int) *fusion {
 	for _, m := range s.Modalities {
 		projection, data := b.encode(s, m, rows)
 		f.inputs, f.projections = append(f.inputs, data), append(f.projections, projection)
+		f.sum.Present = append(f.sum.Present, make([]bool, rows))
 	}
 	return f
+}
+
+// load copies rows from to to of the inputs into the graph, and tells the sum which rows have which modality.
+func (f *fusion) load(inputs map[string][][]float32, from, to int) {
+	for i, m := range f.spec.Modalities {
+		rows := inputs[m.Name]
+		if rows != nil {
+			rows = rows[from:to]
+		}
+		m.fill(f.inputs[i], rows)
+		for row := range f.sum.Present[i] {
+			f.sum.Present[i][row] = row >= to-from || present(rows, row)
+		}
+	}
 }
 
 // contributions are what each modality says of the row, [rows, Fused] each.
@@ -62,11 +78,11 @@ func (f *fusion) contributions() []*gorgonia.Node {
 	return f.parts
 }
 
-// representation is the fused representation, [rows, Fused]: the mean of the contributions, so that it means the same to what follows
-// whichever modalities a node has.
+// representation is the fused representation, [rows, Fused]: the sum of what the modalities that a row has say of it. A modality says
+// the same whichever others there are, so that nodes that have it alone and nodes that have more can share it.
 func (f *fusion) representation() *gorgonia.Node {
 	if f.fused == nil {
-		f.fused = f.b.apply(&op.Average{}, f.contributions()...)
+		f.fused = f.b.apply(&f.sum, f.contributions()...)
 	}
 	return f.fused
 }

@@ -33,13 +33,7 @@ func (m *Model) fuse(b Batch, from, to int) (fused, prompts []float32, err error
 	if err != nil {
 		return nil, nil, err
 	}
-	for i, mod := range m.spec.Modalities {
-		x := b.Inputs[mod.Name]
-		if x != nil {
-			x = x[from:to]
-		}
-		mod.fill(g.fusion.inputs[i], x)
-	}
+	g.fusion.load(b.Inputs, from, to)
 	g.b.g.Run()
 	return op.Floats(g.fused), op.Floats(g.prompts), nil
 }

@@ -16,20 +16,20 @@ const (
 
 // update makes one AdamW step with gradients clipped to a global norm (0: not clipped). Parameters and grads go together.
 // Matrices decay, vectors (biases and gains) do not. Gradients that are not finite change nothing and are an error.
-func update(params []*parameter, grads [][]float32, lr, decay, clip float64) error {
+func update(params []*parameter, grads [][]float32, objective Objective) error {
 	norm := norm(grads)
 	if math.IsNaN(norm) || math.IsInf(norm, 0) {
 		return fmt.Errorf("the gradient is not finite: nothing was changed; check the inputs or lower the learning rate")
 	}
-	o := kernel.AdamW{LR: float32(lr), Beta1: beta1, Beta2: beta2, Eps: epsilon, Scale: 1}
-	if clip > 0 && norm > clip {
+	o := kernel.AdamW{LR: float32(objective.LR), Beta1: beta1, Beta2: beta2, Eps: epsilon, Scale: 1}
+	if clip := objective.Clip; clip > 0 && norm > clip {
 		o.Scale = float32(clip / norm)
 	}
 	for i, p := range params {
 		p.steps++
 		o.WeightDecay = 0
 		if len(p.Shape) > 1 {
-			o.WeightDecay = float32(decay)
+			o.WeightDecay = float32(objective.Decay)
 		}
 		o.Update(p.steps, p.Data, grads[i], p.mean, p.square)
 	}

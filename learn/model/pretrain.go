@@ -208,5 +208,5 @@ func (t *pretraining) step(lr float64) (float64, error) {
 	}
 	t.embed.Offset = t.random.IntN(t.shift + 1)
 	t.b.g.Run()
-	return float64(op.Floats(t.node)[0]), update(t.b.params, t.b.grads, lr, 0.01, 1)
+	return float64(op.Floats(t.node)[0]), update(t.b.params, t.b.grads, Objective{LR: lr, Decay: 0.01, Clip: 1})
 }

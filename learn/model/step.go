@@ -50,7 +50,7 @@ func (m *Model) Step(b Batch, o Objective, seed uint64) (Loss, error) {
 		}
 		o.Penalty(weights, gradients)
 	}
-	if err := update(g.b.params, gradients, o.LR, o.Decay, o.Clip); err != nil {
+	if err := update(g.b.params, gradients, o); err != nil {
 		return Loss{}, fmt.Errorf("step: %w", err)
 	}
 	return loss, nil
@@ -224,9 +224,7 @@ func (g *stepGraph) addContrast(s Spec) {
 
 // load copies a batch of n rows into the graph. Rows beyond n have no target and count in no loss.
 func (g *stepGraph) load(b Batch, n int, seqs []sequence) {
-	for i, m := range g.fusion.spec.Modalities {
-		m.fill(g.fusion.inputs[i], b.Inputs[m.Name])
-	}
+	g.fusion.load(b.Inputs, 0, n)
 	if g.anchor != nil {
 		clear(g.anchor[n*g.key.anchor:])
 		for i, a := range b.Anchor {

@@ -261,7 +261,7 @@ func TestShapesThatDoNotFit(t *testing.T) {
 		{"Gram of another width", &op.Gram{}, []tensor.Shape{s(3, 4), s(3, 5)}},
 		{"anchor alone", &op.Similarity{}, []tensor.Shape{s(3, 4)}},
 		{"anchor of other rows", &op.Similarity{}, []tensor.Shape{s(3, 4), s(2, 4)}},
-		{"average of other rows", &op.Average{}, []tensor.Shape{s(3, 4), s(2, 4)}},
+		{"sum of other rows", &op.Sum{}, []tensor.Shape{s(3, 4), s(2, 4)}},
 		{"total of a matrix", &op.Total{}, []tensor.Shape{s(2)}},
 	} {
 		if shape, err := test.f.Shape(test.in); err == nil {

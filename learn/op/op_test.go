@@ -217,7 +217,7 @@ func TestGradients(t *testing.T) {
 		{"Gram of cosines", &op.Gram{Tau: 0.5, Cosine: true, Rows: 4}, []leaf{random(r, 2, 5, 6), random(r, 2, 5, 6)}},
 		{"Gram with labels", &op.Gram{Tau: 0.5, Smooth: 0.1, Rows: 4, Labels: []int{1, -1, 1, -1}}, []leaf{frozen(random(r, 2, 5, 6)), random(r, 2, 5, 6)}},
 		{"flatten", &op.Flatten{}, []leaf{random(r, 1, 2, 3, 2, 4)}},
-		{"average", &op.Average{}, []leaf{random(r, 1, 3, 4), random(r, 1, 3, 4), random(r, 1, 3, 4)}},
+		{"sum", &op.Sum{}, []leaf{random(r, 1, 3, 4), random(r, 1, 3, 4), random(r, 1, 3, 4)}},
 		{"dropout", &op.Dropout{Noise: noise}, []leaf{random(r, 1, 5, 7)}},
 	}
 	for _, f := range []struct {
