@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/mlecs/mlecs/learn/model"
 )
@@ -85,19 +86,28 @@ func contrasted(edges []*Supervision, server *Supervision) *Supervision {
 	rows := len(server.IDs)
 	out := &Supervision{IDs: server.IDs, Soft: make([]model.SoftTarget, rows)}
 	for i := range rows {
-		weights := make([]float64, len(edges))
+		var seen [][]float32 // what the edges say that have seen the row
+		for _, said := range edges {
+			if at := slices.Index(said.IDs, server.IDs[i]); at >= 0 {
+				seen = append(seen, said.Fused[at])
+			}
+		}
+		if len(seen) == 0 {
+			seen = append(seen, server.Fused[i])
+		}
+		weights := make([]float64, len(seen))
 		var total float64
-		for e, said := range edges {
+		for e, own := range seen {
 			var others float64
 			for j := range rows {
-				others += math.Exp(product(said.Fused[i], server.Fused[j]))
+				others += math.Exp(product(own, server.Fused[j]))
 			}
-			weights[e] = math.Exp(product(said.Fused[i], server.Fused[i])) / others // the exponential of the log-probability
+			weights[e] = math.Exp(product(own, server.Fused[i])) / others // the exponential of the log-probability
 			total += weights[e]
 		}
 		mean := make([]float64, len(server.Fused[i]))
-		for e, said := range edges {
-			for j, x := range said.Fused[i] {
+		for e, own := range seen {
+			for j, x := range own {
 				mean[j] += float64(weights[e] / total * float64(x))
 			}
 		}

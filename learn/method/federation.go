@@ -124,14 +124,18 @@ func (w World) check() error {
 // families is the number of structure families.
 func (w World) families() int { return len(w.Small) }
 
-// publicFor are the public rows as an edge sees them: without targets, unless the federation hands them out.
-func (w World) publicFor() []Example {
-	if w.Config.PublicLabels == LabelsEdges {
-		return w.Public
-	}
-	rows := slices.Clone(w.Public)
-	for i := range rows {
-		rows[i].Target = ""
+// publicFor are the public rows as node n sees them: those that have one of its modalities, without targets, unless the federation hands
+// them out.
+func (w World) publicFor(n Node) []Example {
+	var rows []Example
+	for _, r := range n.see(w.Public) {
+		if len(r.Inputs) == 0 {
+			continue
+		}
+		if w.Config.PublicLabels != LabelsEdges {
+			r.Target = ""
+		}
+		rows = append(rows, r)
 	}
 	return rows
 }

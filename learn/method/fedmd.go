@@ -24,10 +24,13 @@ func fedmd(w World) (Federation, error) {
 			out := &Supervision{IDs: server.IDs, Fused: make([][]float32, len(server.IDs))}
 			for i := range server.IDs {
 				var answers []model.SoftTarget
-				for _, e := range edges {
-					answers = append(answers, e.Soft[i])
+				var shares []float64
+				for e, said := range edges {
+					if at := slices.Index(said.IDs, server.IDs[i]); at >= 0 { // it has seen the row
+						answers, shares = append(answers, said.Soft[at]), append(shares, weights[e])
+					}
 				}
-				out.Soft = append(out.Soft, consensus(append(answers, server.Soft[i]), append(slices.Clone(weights), own), k))
+				out.Soft = append(out.Soft, consensus(append(answers, server.Soft[i]), append(shares, own), k))
 			}
 			return out
 		},

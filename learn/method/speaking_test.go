@@ -69,8 +69,8 @@ func TestConsensus(t *testing.T) {
 // CreamFL listens to whom the server's own representation bears out.
 func TestContrasted(t *testing.T) {
 	server := &Supervision{IDs: []string{"x", "y"}, Fused: [][]float32{{1, 0}, {0, 1}}}
-	right := &Supervision{Fused: [][]float32{{1, 0}, {0, 1}}}
-	wrong := &Supervision{Fused: [][]float32{{0, 1}, {1, 0}}}
+	right := &Supervision{IDs: server.IDs, Fused: [][]float32{{1, 0}, {0, 1}}}
+	wrong := &Supervision{IDs: server.IDs, Fused: [][]float32{{0, 1}, {1, 0}}}
 	got := contrasted([]*Supervision{right, wrong}, server)
 	// The probabilities of the row's own are e/(e+1) and 1/(1+e), and their softmaxed logarithms are in proportion to them.
 	share := math.E / (math.E + 1)

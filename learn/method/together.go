@@ -19,9 +19,8 @@ func newTogether(w World) (*together, error) {
 		return nil, err
 	}
 	t := &together{cloud: cloud}
-	public := w.publicFor()
 	for _, n := range w.Nodes {
-		e, err := NewEdge(w.Config.Of(n.Family), w.Small[n.Family], n.Modalities, n.Private, public, w.Share, n.Stream)
+		e, err := NewEdge(w.Config.Of(n.Family), w.Small[n.Family], n.Modalities, n.Private, w.publicFor(n), w.Share, n.Stream)
 		if err != nil {
 			return nil, err
 		}

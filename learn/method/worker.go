@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"slices"
 
+	"github.com/mlecs/mlecs/learn/data"
 	"github.com/mlecs/mlecs/learn/model"
 )
 
@@ -116,16 +118,16 @@ type crowd struct {
 // the federation hands them out; structure, if not nil, changes the config and the modalities that node i builds its model with.
 func newCrowd(w World, labels bool, structure func(i int, cfg Config, m []model.Modality) (Config, []model.Modality)) (*crowd, error) {
 	c := &crowd{cfg: w.Config}
-	var public []Example
-	if labels {
-		public = w.publicFor()
-	}
 	for i, n := range w.Nodes {
+		var public []Example
+		if labels {
+			public = w.publicFor(n)
+		}
 		cfg, modalities := w.Config.Of(n.Family), n.Modalities
 		if structure != nil {
 			cfg, modalities = structure(i, cfg, modalities)
 		}
-		private, taught, zeros := n.see(n.Private), n.see(public), len(modalities) > len(n.Modalities)
+		private, taught, zeros := n.see(n.Private), public, len(modalities) > len(n.Modalities)
 		if zeros {
 			private, taught = filled(private, modalities), filled(taught, modalities)
 		}
@@ -141,10 +143,15 @@ func newCrowd(w World, labels bool, structure func(i int, cfg Config, m []model.
 	return c, err
 }
 
-// see are rows restricted to the node's modalities, so that a model of more modalities than the node has learns nothing from the rest.
+// see are rows restricted to the node's modalities, so that a model of more modalities than the node has learns nothing from the rest. Text
+// is a prompt only to nodes that have it as a modality.
 func (n Node) see(rows []Example) []Example {
 	out := make([]Example, len(rows))
+	reads := slices.ContainsFunc(n.Modalities, func(m model.Modality) bool { return m.Kind == data.Text })
 	for i, r := range rows {
+		if !reads {
+			r.Text = ""
+		}
 		inputs := make(map[string][]float32, len(n.Modalities))
 		for _, m := range n.Modalities {
 			if x, ok := r.Inputs[m.Name]; ok {
