@@ -38,10 +38,12 @@ type Options struct {
 }
 
 // Defaults is what `mlecs testnet run` does without flags: few edges with all the rows that there are. Its rounds are few and long: a
-// demonstration has no time for many.
+// demonstration has no time for many. Edges with so many rows of their own gain by a short adaptation to them at the end.
 func Defaults() Options {
 	return Options{
-		Setting:     experiment.Setting{Nodes: 3, Families: 1, PublicLabels: method.LabelsCloud, Rounds: 3, Steps: 600},
+		Setting: experiment.Setting{Nodes: 3, Families: 1, PublicLabels: method.LabelsCloud, Rounds: 3, Steps: 600, AdaptSteps: 24},
+		// Long rounds want smaller steps, and an edge that has as many public rows as private ones wants more of them on those.
+		Tuned:       experiment.Tuned{"mlecs": []byte(`{"lr":0.002,"ccl_steps":80,"amt_steps":120,"cloud_steps":120}`)},
 		Supers:      1,
 		Seed:        1,
 		RowsPerHome: 160,

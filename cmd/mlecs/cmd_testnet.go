@@ -56,11 +56,15 @@ func outFlag(cmd *cobra.Command, out *string) {
 func (f *testnetFlags) configure(fs *pflag.FlagSet) error {
 	o, given := &f.options, false
 	f.deal.VisitAll(func(flag *pflag.Flag) { given = given || flag.Changed })
-	switch {
-	case fs.Changed("steps"):
-	case given:
-		o.Steps = experiment.Default().Steps
-	default:
+	if given {
+		o.Tuned = nil
+		if !fs.Changed("steps") {
+			o.Steps = experiment.Default().Steps
+		}
+		if !fs.Changed("adapt-steps") {
+			o.AdaptSteps = experiment.Default().AdaptSteps
+		}
+	} else {
 		o.Steps = demoSteps * o.Rounds
 	}
 	if f.tuned == "" {

@@ -35,9 +35,7 @@ type Config struct {
 	MaxTokens   int        `json:"max_tokens"`       // of an answer, end-of-text included
 	Seed        uint64     `json:"seed"`             // federation seed; nodes derive theirs from it and their stream name
 	// PublicLabels says who sees the targets of public rows: "cloud", the super-peers alone (also if empty), or "edges", edges too.
-	PublicLabels string `json:"public_labels"`
-	// ModalityDrop is the chance of a row with a target, in training, to be seen without some of the modalities that it has.
-	ModalityDrop float64  `json:"modality_drop"`
+	PublicLabels string   `json:"public_labels"`
 	Mu           float64  `json:"mu"`       // weight of fedprox's proximal term
 	Families     []Family `json:"families"` // structures of the families beyond the first, whose structure is Spec; empty: one family
 
@@ -65,7 +63,7 @@ func Default() Config {
 		Batch: 16, LR: 4e-3, Decay: 0.01, Clip: 1,
 		Contrast: "similarity", Tau: 0.07, Lambda: 0.2,
 		SoftWeight: 1, SoftK: 8, KD: 2,
-		Rule: RuleModalityRows, ProxyWeight: 0.3, ModalityDrop: 0.3, Stale: 0.5, Transfer: true,
+		Rule: RuleModalityRows, ProxyWeight: 0.3, Stale: 0.5, Transfer: true,
 		PublicLabels: LabelsCloud, Mu: 0.01,
 		MaxTokens: 16, Seed: 1,
 		Codec: adapter.CodecInt8, AggregateCodec: adapter.CodecInt8, SupervisionCodec: adapter.CodecInt8,
@@ -96,7 +94,6 @@ func (c Config) Validate() error {
 		{"soft_weight", c.SoftWeight, 0, 1e3},
 		{"guide", c.Guide, 0, 1e3},
 		{"kd", c.KD, 0, 1e3},
-		{"modality_drop", c.ModalityDrop, 0, 1},
 		{"proxy_weight", c.ProxyWeight, 0, 1e3},
 		{"mu", c.Mu, 0, 1e3},
 		{"stale", c.Stale, 0, 1},

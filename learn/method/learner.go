@@ -74,9 +74,7 @@ func (l *learner) train(ctx context.Context, s stage) (mean model.Loss, err erro
 		if err := ctx.Err(); err != nil {
 			return mean, fmt.Errorf("%s of round %d, step %d: %w", s.name, s.round, step, err)
 		}
-		batch := s.batch(pick(s.rows, deal.at(step)))
-		l.thin(&batch, name, step)
-		loss, err := l.model.Step(batch, s.goal, deriveSeed(l.cfg.Seed, name, "dropout", step))
+		loss, err := l.model.Step(s.batch(pick(s.rows, deal.at(step))), s.goal, deriveSeed(l.cfg.Seed, name, "dropout", step))
 		if err != nil {
 			return mean, fmt.Errorf("%s of round %d, step %d: %w", s.name, s.round, step, err)
 		}
@@ -93,33 +91,6 @@ func (l *learner) train(ctx context.Context, s stage) (mean model.Loss, err erro
 		}
 	}
 	return mean, nil
-}
-
-// thin takes some modalities away from rows with targets that have several, at the rate of ModalityDrop: every modality learns to speak
-// for itself, which is what nodes that have no other need of it.
-func (l *learner) thin(b *model.Batch, name string, step int) {
-	if l.cfg.ModalityDrop == 0 || b.Target == nil || len(l.modalities) < 2 {
-		return
-	}
-	rng := newRand(l.cfg.Seed, name, "modalities", step)
-	for i := range b.Target {
-		if rng.Float64() >= l.cfg.ModalityDrop {
-			continue
-		}
-		var has []string
-		for _, m := range l.modalities {
-			if b.Inputs[m.Name][i] != nil {
-				has = append(has, m.Name)
-			}
-		}
-		if len(has) < 2 {
-			continue
-		}
-		rng.Shuffle(len(has), func(i, j int) { has[i], has[j] = has[j], has[i] })
-		for _, name := range has[1+rng.IntN(len(has)-1):] {
-			b.Inputs[name][i] = nil
-		}
-	}
 }
 
 // show makes a stage report to p as steps offset+1 to offset+steps of total of the work called name.

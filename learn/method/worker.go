@@ -21,7 +21,6 @@ type worker struct {
 
 // newWorker takes rows with targets.
 func newWorker(cfg Config, base *model.Base, modalities []model.Modality, rows, public []Example, stream string) (*worker, error) {
-	cfg.ModalityDrop = 0 // is a part of ML-ECS
 	l, err := newLearner(cfg, base, modalities, stream)
 	if err != nil {
 		return nil, err

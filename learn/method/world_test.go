@@ -73,7 +73,7 @@ func testConfig() method.Config {
 	c.Spec.Width, c.Spec.Projection, c.Spec.Fused, c.Spec.Prompt, c.Spec.Rank = 4, 8, 16, 2, 2
 	c.CCLSteps, c.AMTSteps, c.CloudSteps, c.Batch, c.LR = 3, 3, 3, 8, 5e-3
 	c.MaxTokens, c.AdaptSteps = 6, 3
-	c.ProxyWeight, c.ModalityDrop = 1, 0 // what they do has tests of its own
+	c.ProxyWeight = 1                                                                           // what they do has tests of its own
 	c.Codec, c.AggregateCodec, c.SupervisionCodec = "safetensors", "safetensors", "safetensors" // what is lost otherwise has tests of its own
 	return c
 }
