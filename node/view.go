@@ -195,6 +195,7 @@ func (v *view) Rounds(context.Context) ([]api.Round, error) {
 		r := api.Round{
 			Round: a.body.Round, Leader: a.Author.String(), Aggregate: a.cid.String(), Created: a.Created,
 			Inputs: []api.Input{}, Metrics: a.body.Metrics, Disputes: len(v.ledger.disputesOf(a.cid)),
+			SupervisionBytes: a.body.Supervision.Bytes,
 		}
 		var f finding
 		if _, err := getJSON(v.store, keyFinding+a.cid.String(), &f); err != nil {

@@ -41,7 +41,7 @@ func TestInProcessTestnet(t *testing.T) {
 		if got := len(report.Rounds[0].Inputs); got != 2 {
 			t.Errorf("round 1 has %d inputs, want one of each edge", got)
 		}
-		if c := report.Communication; c.Fraction <= 0 || c.Fraction >= 1 || c.BytesPerEdgeRound <= c.ParamsSentPerEdgeRound/100 || c.BytesPerEdgeRound >= 4*c.ParamsSentPerEdgeRound {
+		if c := report.Communication; c.Fraction <= 0 || c.Fraction >= 1 || c.BytesPerEdgeRound <= c.ParamsSentPerEdgeRound/100 || c.BytesPerEdgeRound >= 4*c.ParamsSentPerEdgeRound || c.Down["supervision"] <= 0 {
 			t.Errorf("communication makes no sense: %+v", c)
 		}
 		if !report.Dataset.Generated || !strings.HasPrefix(report.Dataset.CID, "bafk") {
