@@ -39,7 +39,8 @@ func estimate(x []float64) Estimate {
 	return e
 }
 
-// gainPercent is by how many percent of the mean of b a is above b; a[i] and b[i] are of one seed.
+// gainPercent is by how many percent of the mean of b a is above b; a[i] and b[i] are of one seed. Over a mean of 0 it is 0, since JSON
+// has no infinity.
 func gainPercent(over string, a, b []float64) Gain {
 	of := func(pick []int) float64 {
 		m := meanOf(b, pick)

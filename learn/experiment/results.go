@@ -83,7 +83,7 @@ type Summary struct {
 	// not ours, not the ceiling and not fedavg-zero.
 	GainBest *Gains `json:"paired_gain_percent_over_best_baseline,omitempty"`
 	GainZero *Gains `json:"paired_gain_percent_over_fedavg_zero,omitempty"`
-	// Of a variant of mlecs: what the removal costs, in Rouge-LSum.
+	// Of mlecs without a part: what the removal costs, in Rouge-LSum.
 	Cost *Gains `json:"paired_cost_of_removal,omitempty"`
 	// ClosedGap is the share, at the edges, of the way from standalone-public to centralised.
 	ClosedGap *float64 `json:"closed_gap_edges,omitempty"`
@@ -98,6 +98,7 @@ type Gains struct {
 // Names of methods that the summary speaks of.
 const (
 	ours       = "mlecs"
+	literal    = "mlecs-paper"
 	zeroFilled = "fedavg-zero"
 	ceiling    = "centralised"
 	floor      = "standalone-public"
@@ -108,7 +109,10 @@ func baseline(name string) bool {
 	return !strings.HasPrefix(name, ours) && name != ceiling && name != zeroFilled
 }
 
-// scoresOf are a method's scores by seed, in the order of seeds; only seeds that every method has count.
+// removal tells whether a method is ours with something taken away: a variant, but not the paper's literal method.
+func removal(name string) bool { return strings.HasPrefix(name, ours+"-") && name != literal }
+
+// scoresOf are the scores of every method by seed, in the order of seeds.
 type scoresOf map[string]struct{ edges, server, edgesExact, serverExact []float64 }
 
 // summarise describes runs by method, in the order of methods. Only seeds that all of them have finished are counted, so that every
@@ -136,7 +140,7 @@ func summarise(methods []string, runs []Run) []Summary {
 		}
 		n := 0.0
 		for _, r := range runs {
-			if r.Method == m {
+			if r.Method == m && slices.Contains(shared, r.Seed) {
 				n++
 				s.BytesPerEdgeRound += r.BytesPerEdgeRound
 				s.BytesFraction += r.BytesFraction
@@ -152,7 +156,7 @@ func summarise(methods []string, runs []Run) []Summary {
 		if slices.Contains(methods, zeroFilled) {
 			s.GainZero = &Gains{gainPercent(zeroFilled, x.edges, edges(zeroFilled)), gainPercent(zeroFilled, x.server, server(zeroFilled))}
 		}
-		if strings.HasPrefix(m, ours+"-") && slices.Contains(methods, ours) {
+		if removal(m) && slices.Contains(methods, ours) {
 			s.Cost = &Gains{difference(m, edges(ours), x.edges), difference(m, server(ours), x.server)}
 		}
 		if slices.Contains(methods, floor) && slices.Contains(methods, ceiling) {

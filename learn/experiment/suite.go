@@ -61,6 +61,9 @@ func Execute(ctx context.Context, opt Options) (*Results, error) {
 		return nil, fmt.Errorf("make the folder of the results: %w", err)
 	}
 	x := &execution{Options: opt, set: set, worlds: map[uint64]*sharedWorld{}}
+	if x.content, err = contentOf(set); err != nil {
+		return nil, err
+	}
 	if err := x.run(ctx); err != nil {
 		return nil, err
 	}
@@ -94,6 +97,11 @@ func (o *Options) validate() error {
 			return fmt.Errorf("method %q is listed twice", m)
 		}
 	}
+	for i, s := range o.Seeds {
+		if slices.Contains(o.Seeds[:i], s) {
+			return fmt.Errorf("seed %d is listed twice; it would count as two", s)
+		}
+	}
 	return nil
 }
 
@@ -107,7 +115,8 @@ func (o *Options) scored() string {
 // execution is one Execute.
 type execution struct {
 	Options
-	set *data.Set
+	set     *data.Set
+	content string // hash of the set's rows
 
 	mu     sync.Mutex
 	done   []Run
@@ -226,7 +235,16 @@ func (x *execution) sorted() []Run {
 	return out
 }
 
-// file names the run by everything it depends on but the data's content.
+// contentOf is the hash of what metadata.jsonl says. The files that it names are taken to stay as they are.
+func contentOf(set *data.Set) (string, error) {
+	h := sha256.New()
+	if err := data.EncodeRows(h, set.Rows, nil); err != nil {
+		return "", fmt.Errorf("hash the data set %s: %w", set.Dir, err)
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
+}
+
+// file names the run by everything it depends on. Equal rows in another folder are equal data.
 func (x *execution) file(name string, seed uint64) (string, error) {
 	cfg, err := x.Tuned.Config(name, x.Setting, seed)
 	if err != nil {
@@ -238,8 +256,8 @@ func (x *execution) file(name string, seed uint64) (string, error) {
 		Scored string
 		Curve  bool
 		Data   string
-		Rows   int
-	}{x.Setting, cfg, x.scored(), slices.Index(x.Seeds, seed) < x.Curves, x.set.Name, len(x.set.Rows)})
+		Rows   string
+	}{x.Setting, cfg, x.scored(), slices.Index(x.Seeds, seed) < x.Curves, x.set.Name, x.content})
 	if err != nil {
 		return "", fmt.Errorf("name a run: %w", err)
 	}

@@ -91,7 +91,7 @@ func (r *Results) gainTable() table.Writer {
 	header := table.Row{"gain in percent"}
 	var rows []table.Row
 	for _, s := range r.Summary {
-		if s.Method != ours && !strings.HasPrefix(s.Method, ours+"-paper") {
+		if s.Method != ours && s.Method != literal {
 			continue
 		}
 		row := table.Row{s.Method}
@@ -127,7 +127,7 @@ func (r *Results) costTable() table.Writer {
 	t.AppendHeader(table.Row{"without", "edges", "server"})
 	n := 0
 	for _, s := range r.Summary {
-		if s.Cost == nil || s.Method == ours+"-paper" {
+		if s.Cost == nil {
 			continue
 		}
 		n++

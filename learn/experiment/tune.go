@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -30,7 +31,7 @@ func space(name string) []knob {
 	switch name {
 	case "fedprox":
 		s = append(s, knob{"mu", []float64{0.001, 0.01, 0.1}})
-	case "creamfl", "mlecs-paper":
+	case "creamfl", literal:
 		s = append(s, knob{"lambda", []float64{0.1, 0.5, 2}}, knob{"kd", []float64{0.5, 1, 2}})
 	case "fedmd":
 		s = append(s, knob{"kd", []float64{0.5, 1, 2}})
@@ -44,7 +45,7 @@ func space(name string) []knob {
 func (t Tuned) Config(name string, s Setting, seed uint64) (method.Config, error) {
 	cfg := s.Configure(method.Default(), seed)
 	values, ok := t[name]
-	if !ok && name != ours+"-paper" && strings.HasPrefix(name, ours+"-") {
+	if !ok && removal(name) {
 		values = t[ours]
 	}
 	if len(values) == 0 {
@@ -54,6 +55,9 @@ func (t Tuned) Config(name string, s Setting, seed uint64) (method.Config, error
 	d.DisallowUnknownFields()
 	if err := d.Decode(&cfg); err != nil {
 		return cfg, fmt.Errorf("tuned hyper-parameters of %s: %w", name, err)
+	}
+	if cfg.Seed != seed || cfg.PublicLabels != s.PublicLabels {
+		return cfg, fmt.Errorf("tuned hyper-parameters of %s: seed and public_labels are the same for every method; leave them out", name)
 	}
 	return cfg, nil
 }
@@ -76,16 +80,16 @@ func ReadTuned(file string) (Tuned, error) {
 	if err := json.Unmarshal(raw, &t); err != nil {
 		return nil, fmt.Errorf("read tuned hyper-parameters %s: %w", file, err)
 	}
-	for m := range t {
+	for _, m := range slices.Sorted(maps.Keys(t)) {
 		if !slices.Contains(method.Methods(), m) {
 			return nil, fmt.Errorf("%s: %q is no method; there are %s", file, m, strings.Join(method.Methods(), ", "))
 		}
 		cfg, err := t.Config(m, Default(), 1)
-		if err == nil {
-			err = cfg.Validate()
-		}
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", file, err)
+		}
+		if err := cfg.Validate(); err != nil {
+			return nil, fmt.Errorf("%s: tuned hyper-parameters of %s: %w", file, m, err)
 		}
 	}
 	return t, nil
@@ -101,7 +105,7 @@ func trials(name string, n int) []json.RawMessage {
 	}
 	out := []json.RawMessage{json.RawMessage("{}")}
 	for _, i := range rand.New(rand.NewPCG(bootstrapSeed, 1)).Perm(size) {
-		if len(out) == n {
+		if len(out) >= n {
 			break
 		}
 		point, spec := map[string]any{}, map[string]float64{}
@@ -141,6 +145,12 @@ type Trial struct {
 // Tune searches every method's hyper-parameters, budget points each, on validation rows, and writes tuned.json and search.json into Out.
 func Tune(ctx context.Context, opt Options, budget int) (Tuned, []Search, error) {
 	opt.Validate, opt.Curves = true, 0
+	if err := opt.validate(); err != nil { // of all methods, before hours go into the first
+		return nil, nil, err
+	}
+	if budget < 1 {
+		return nil, nil, fmt.Errorf("a search of %d points finds nothing; it needs at least one a method", budget)
+	}
 	tuned := Tuned{}
 	var searches []Search
 	for _, m := range opt.Methods {

@@ -142,10 +142,12 @@ func onCurve(round, rounds int) bool {
 // count adds a round's bytes. What the server sends down in round 0, in which it learns alone, counts as well.
 func (r *Run) count(t method.Traffic, rounds int) {
 	share := 1 / float64(rounds)
+	up := int64(0) // as an integer, whose sum is the same in any order
 	for name, n := range t.Up {
 		r.Bytes["up "+name] += float64(n) * share
-		r.BytesPerEdgeRound += float64(n) * share
+		up += n
 	}
+	r.BytesPerEdgeRound += float64(up) * share
 	for name, n := range t.Down {
 		r.Bytes["down "+name] += float64(n) * share
 	}
