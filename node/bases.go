@@ -30,21 +30,22 @@ func withFamilies(m method.Config, bases int) method.Config {
 	return m
 }
 
-// makeBases stores the base models given, and pretrains those that are not on the targets of the public rows.
-func makeBases(ctx context.Context, store *storage.Store, rows []data.Row, s FederationSpec) (record.Bases, error) {
+// makeBases stores the base models given, and pretrains those that are not on the targets of the public rows. The configuration is s.Method with
+// room for answers like those.
+func makeBases(ctx context.Context, store *storage.Store, rows []data.Row, s FederationSpec) (record.Bases, method.Config, error) {
 	var none record.Bases
 	var given method.Bases
 	for _, path := range s.EdgeBases {
 		b, err := readBaseFile(path)
 		if err != nil {
-			return none, err
+			return none, s.Method, err
 		}
 		given.Small = append(given.Small, b)
 	}
 	if s.SuperBase != "" {
 		var err error
 		if given.Large, err = readBaseFile(s.SuperBase); err != nil {
-			return none, err
+			return none, s.Method, err
 		}
 	}
 	texts := make([]string, len(rows))
@@ -56,7 +57,7 @@ func makeBases(ctx context.Context, store *storage.Store, rows []data.Row, s Fed
 		err = api.Advise(err, "train the others with the tokenizer of the first")
 	}
 	if err != nil {
-		return none, err
+		return none, s.Method, err
 	}
 	var out record.Bases
 	for family, b := range all.Small {
@@ -69,7 +70,7 @@ func makeBases(ctx context.Context, store *storage.Store, rows []data.Row, s Fed
 		}
 		base, err := storeBase(store, name, b)
 		if err != nil {
-			return none, err
+			return none, s.Method, err
 		}
 		out.Edge = append(out.Edge, base)
 	}
@@ -77,8 +78,10 @@ func makeBases(ctx context.Context, store *storage.Store, rows []data.Row, s Fed
 	if s.SuperBase != "" {
 		name = "given"
 	}
-	out.Super, err = storeBase(store, name, all.Large)
-	return out, err
+	if out.Super, err = storeBase(store, name, all.Large); err != nil {
+		return none, s.Method, err
+	}
+	return out, s.Method.WithRoom(all.Small[0].Tokenizer, texts), nil
 }
 
 func storeBase(store *storage.Store, name string, b *model.Base) (record.Base, error) {

@@ -100,7 +100,8 @@ func (h *Home) CreateFederation(ctx context.Context, s FederationSpec) (id strin
 	if err != nil {
 		return "", fmt.Errorf("create federation: pack public rows: %w", err)
 	}
-	bases, err := makeBases(ctx, store, rows, s)
+	var bases record.Bases
+	bases, s.Method, err = makeBases(ctx, store, rows, s)
 	if err != nil {
 		return "", fmt.Errorf("create federation: %w", err)
 	}

@@ -86,7 +86,7 @@ func TestDashboard(t *testing.T) {
 			"aggregates in the lineage":  `document.querySelectorAll('#dag .aggregate').length >= 2`,
 			"deltas in the lineage":      `document.querySelectorAll('#dag .delta').length >= 3`,
 			"the newest adapter's facts": `document.querySelector('#chosen').textContent.includes('bafy')`,
-			"traffic":                    `document.querySelector('#totals').textContent.includes('KiB')`,
+			"traffic":                    `document.querySelector('#totals').textContent.match(/[KM]iB/) !== null`,
 			"traffic by peer":            `document.querySelectorAll('#by-peer .peer-row').length === 3`,
 			"events":                     `document.querySelectorAll('#log .delta').length > 0`,
 			"a live connection":          `document.querySelector('#live').textContent === 'live'`,

@@ -1,6 +1,7 @@
 package experiment_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -46,7 +47,7 @@ func small(t *testing.T) experiment.Options {
 			Nodes: 3, RowsPerNode: 6, PublicRows: 8, ModalityRate: 0.7, Families: 1, PublicLabels: "cloud", Rounds: 2, Steps: 4,
 		},
 		Data: dir, Methods: []string{"standalone", "mlecs"}, Seeds: []uint64{5}, Out: t.TempDir(),
-		Tuned: experiment.Tuned{"standalone": []byte(`{"batch": 2}`), "mlecs": []byte(`{"batch": 2}`)},
+		Tuned: experiment.Tuned{"standalone": []byte(`{"batch": 2, "max_tokens": 32}`), "mlecs": []byte(`{"batch": 2, "max_tokens": 32}`)},
 	}
 }
 
@@ -105,6 +106,107 @@ func runFiles(t *testing.T, out string) []string {
 	return files
 }
 
+func TestExecuteWritesResultsAndGoesOnWhereItWas(t *testing.T) {
+	opt := small(t)
+	opt.Seeds, opt.Curves = []uint64{5, 6}, 1
+	first, h := execute(t, opt)
+	if len(h.fresh) != 4 || len(h.known) != 0 {
+		t.Fatalf("four runs are to do; heard of %+v", h)
+	}
+	var order []string
+	for _, r := range first.Runs {
+		order = append(order, fmt.Sprint(r.Method, " ", r.Seed))
+		if got, want := len(r.Curve) > 0, r.Seed == 5; got != want {
+			t.Errorf("%s, seed %d has a curve: %v", r.Method, r.Seed, got)
+		}
+		if len(r.PerNode) != 3 || r.EdgesRougeLsum < 0 || r.EdgesRougeLsum > 1 || r.ServerRougeLsum < 0 || r.ServerRougeLsum > 1 {
+			t.Errorf("%+v", r)
+		}
+		if sends := r.Method == "mlecs"; (r.BytesPerEdgeRound > 0) != sends || (r.FractionOfParams > 0) != sends {
+			t.Errorf("%s sends %v bytes, %v of its parameters", r.Method, r.BytesPerEdgeRound, r.FractionOfParams)
+		}
+	}
+	if want := "[standalone 5 standalone 6 mlecs 5 mlecs 6]"; fmt.Sprint(order) != want {
+		t.Errorf("runs are %v, want %v", order, want)
+	}
+	if first.Settings.Scored != "test" || !first.Dataset.Generated || first.Dataset.Rows != 3*24 {
+		t.Errorf("%+v, %+v", first.Settings.Scored, first.Dataset)
+	}
+	t.Run("files", func(t *testing.T) { hasFiles(t, opt.Out, first) })
+	t.Run("again", func(t *testing.T) {
+		again, h := execute(t, opt)
+		if len(h.known) != 4 || len(h.fresh) != 0 {
+			t.Errorf("all is done; heard of %+v", h)
+		}
+		if scoresOf(t, again) != scoresOf(t, first) {
+			t.Error("what was remembered is not what was found")
+		}
+	})
+	t.Run("half a file", func(t *testing.T) {
+		file := runFiles(t, opt.Out)[0]
+		raw, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, raw[:len(raw)/2], 0o644); err != nil {
+			t.Fatal(err)
+		}
+		again, h := execute(t, opt)
+		if len(h.known) != 3 || len(h.fresh) != 1 {
+			t.Errorf("one is to do again; heard of %+v", h)
+		}
+		if scoresOf(t, again) != scoresOf(t, first) {
+			t.Error("the run that was done again has another outcome")
+		}
+	})
+	t.Run("other data", func(t *testing.T) {
+		o := opt
+		o.Methods, o.Seeds, o.Data = []string{"standalone"}, []uint64{5}, reworded(t, opt.Data)
+		if _, h := execute(t, o); len(h.fresh) != 1 {
+			t.Errorf("as many rows, but another target; heard of %+v", h)
+		}
+	})
+}
+
+// hasFiles checks what Execute wrote.
+func hasFiles(t *testing.T, out string, r *experiment.Results) {
+	for name, start := range map[string]string{"table.md": "# generated homes\n", "curves.png": "\x89PNG", "curves.svg": "<?xml"} {
+		raw, err := os.ReadFile(filepath.Join(out, name))
+		if err != nil || !bytes.HasPrefix(raw, []byte(start)) {
+			t.Errorf("%s starts with %.20q (%v)", name, raw, err)
+		}
+	}
+	read, err := experiment.ReadResults(filepath.Join(out, "results.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if scoresOf(t, read) != scoresOf(t, r) {
+		t.Error("results.json is not what Execute returned")
+	}
+}
+
+// reworded is the data set in another folder, with one target changed.
+func reworded(t *testing.T, dir string) string {
+	t.Helper()
+	to := filepath.Join(t.TempDir(), "rows")
+	if err := os.CopyFS(to, os.DirFS(dir)); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(to, data.MetadataFile)
+	raw, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	changed := strings.Replace(string(raw), `"target": "`, `"target": "perhaps `, 1)
+	if changed == string(raw) {
+		t.Fatal("found no target to change")
+	}
+	if err := os.WriteFile(file, []byte(changed), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return to
+}
+
 // TestScoresDependOnNothingElse: not on the folder, not on how many runs go on at a time, not on which others there are.
 func TestScoresDependOnNothingElse(t *testing.T) {
 	opt := small(t)
@@ -142,6 +244,40 @@ func TestCancelledExecuteKeepsFinishedRuns(t *testing.T) {
 	}
 	if _, next := execute(t, opt); fmt.Sprint(next.known) != fmt.Sprint(h.fresh) || len(next.fresh) != 1 {
 		t.Errorf("after %v, heard of %+v", h.fresh, next)
+	}
+}
+
+// TestTuneSearchesOnValidationRows: its runs are none of the experiment's, and what it finds is read again.
+func TestTuneSearchesOnValidationRows(t *testing.T) {
+	opt := small(t)
+	opt.Methods = []string{"standalone"}
+	tuned, searches, err := experiment.Tune(t.Context(), opt, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	best := searches[0].Trials[0]
+	for i, trial := range searches[0].Trials {
+		if trial.Edges+trial.Server > best.Edges+best.Server {
+			best = trial
+		}
+		r, err := experiment.ReadResults(filepath.Join(opt.Out, "search", fmt.Sprintf("standalone-%d", i), "results.json"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.Settings.Scored != "validation" {
+			t.Errorf("trial %d is scored on %s rows", i, r.Settings.Scored)
+		}
+	}
+	read, err := experiment.ReadTuned(filepath.Join(opt.Out, "tuned.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var compact bytes.Buffer
+	if err := json.Compact(&compact, read["standalone"]); err != nil {
+		t.Fatal(err)
+	}
+	if len(searches[0].Trials) != 2 || string(tuned["standalone"]) != string(best.Values) || compact.String() != string(best.Values) {
+		t.Errorf("%+v; found %s, wrote %s", searches, tuned["standalone"], compact.String())
 	}
 }
 

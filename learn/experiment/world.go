@@ -88,6 +88,7 @@ func newWorld(ctx context.Context, set *data.Set, s Setting, cfg method.Config, 
 		return nil, err
 	}
 	w.Large, w.Small = bases.Large, bases.Small
+	w.Config = w.Config.WithRoom(bases.Small[0].Tokenizer, texts)
 	return w, nil
 }
 
@@ -95,6 +96,7 @@ func newWorld(ctx context.Context, set *data.Set, s Setting, cfg method.Config, 
 func (w *world) run(ctx context.Context, name string, cfg method.Config, s Setting, curve bool, progress func(round, rounds int)) (*Run, error) {
 	given := w.World
 	given.Config = cfg
+	given.Config.MaxTokens = max(cfg.MaxTokens, w.Config.MaxTokens)
 	f, err := method.Start(name, given)
 	if err != nil {
 		return nil, err

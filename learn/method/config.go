@@ -74,6 +74,21 @@ func Default() Config {
 // nodes that have it. The paper's is "lora" alone.
 func DefaultShare() []string { return []string{"lora", "encoder", "connector"} }
 
+// Answers may take spareTokens more than the targets that a federation begins with, because others may hold words that the tokenizer has
+// not seen; but no more than mostTokens, unless the configuration says so.
+const (
+	spareTokens = 8
+	mostTokens  = 64
+)
+
+// WithRoom is c with max_tokens raised to what answers like the targets given need.
+func (c Config) WithRoom(tok *model.Tokenizer, targets []string) Config {
+	for _, t := range targets {
+		c.MaxTokens = max(c.MaxTokens, min(len(tok.Encode(t))+1+spareTokens, mostTokens))
+	}
+	return c
+}
+
 // Validate names the first field that is out of range, with its range.
 func (c Config) Validate() error {
 	ints := []intRange{

@@ -51,3 +51,21 @@ func TestValidateNamesTheField(t *testing.T) {
 		}
 	}
 }
+
+// Longer targets make room for themselves and a little more; short ones leave the configuration as it is, and none takes all there is.
+func TestRoomForAnswers(t *testing.T) {
+	small, _ := testBases(t)
+	c := testConfig()
+	c.MaxTokens = 16
+	tok := small.Tokenizer
+	if got := c.WithRoom(tok, []string{"red"}).MaxTokens; got != 16 {
+		t.Errorf("max_tokens %d for a short target, want 16", got)
+	}
+	long := strings.Repeat("red square ", 6)
+	if got, want := c.WithRoom(tok, []string{"red", long}).MaxTokens, len(tok.Encode(long))+9; got != want || want <= 16 {
+		t.Errorf("max_tokens %d, want %d", got, want)
+	}
+	if got := c.WithRoom(tok, []string{strings.Repeat("red square ", 60)}).MaxTokens; got != 64 {
+		t.Errorf("max_tokens %d for a page, want 64", got)
+	}
+}
