@@ -2,8 +2,8 @@
 // and turns it into soft prompts, and a frozen backbone (Base), GPT-2 or Llama, with LoRA. It runs on Gorgonia with the fused ops of
 // learn/op.
 //
-// Structure: encoder of modality m -> vector -> Linear to Spec.Projection; the projections, in name order, side by side ->
-// layer norm -> Linear to Spec.Fused (the fused representation) -> GELU, dropout -> Linear -> Spec.Prompt soft-prompt
+// Structure: of each modality, encoder -> vector -> Linear to Spec.Projection -> layer norm -> Linear to Spec.Fused; the sum
+// over the modalities that a row has is the fused representation -> GELU, dropout -> Linear -> Spec.Prompt soft-prompt
 // tokens, which precede the text prompt and the target in the backbone.
 //
 // Step trains; its graphs are built once per shape and kept, and all of them share the memory of the parameters. Fuse,
