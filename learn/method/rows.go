@@ -108,9 +108,6 @@ func labelled(modalities []model.Modality, rows []row) model.Batch {
 		b.Target = append(b.Target, r.target)
 		b.Labels = append(b.Labels, r.label)
 	}
-	if !slices.ContainsFunc(rows, func(r row) bool { return r.target != nil }) {
-		b.Target = nil
-	}
 	return b
 }
 
