@@ -41,6 +41,7 @@ func (f *testnetFlags) flags(cmd *cobra.Command) {
 	dealFlags(f.deal, &o.Setting, &f.tuned)
 	f.deal.Lookup("steps").DefValue = fmt.Sprintf("%d a round, or as an experiment", demoSteps)
 	fs.AddFlagSet(f.deal)
+	wireFlags(fs, &o.Setting)
 	outFlag(cmd, &o.Out)
 	fs.StringVar(&f.json, "json", "", "also write report.json to this file; - is standard output")
 	fs.BoolVar(&f.page, "dashboard", false, "tell a link to the first node's page, and open it in the browser if there is one")

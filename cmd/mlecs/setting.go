@@ -20,3 +20,10 @@ func dealFlags(f *pflag.FlagSet, s *experiment.Setting, tuned *string) {
 	f.StringVar(tuned, "tuned", "", "hyper-parameters by method, from mlecs experiment --tune (default: built in)")
 	f.StringVar(&s.GroupBy, "group-by", s.GroupBy, "field whose rows are never divided between training and test (default \"sequence\")")
 }
+
+// wireFlags are those that say what is made of what leaves a node: the same in a testnet and in an experiment.
+func wireFlags(f *pflag.FlagSet, s *experiment.Setting) {
+	f.StringVar(&s.Codec, "codec", s.Codec, "codec of deltas: safetensors, bf16, int8, int4, topk[:FRACTION] or lowrank[:FRACTION] (default int8)")
+	f.StringVar(&s.AggregateCodec, "aggregate-codec", s.AggregateCodec, "codec of aggregates: safetensors, bf16 or int8 (default int8)")
+	f.StringVar(&s.SupervisionCodec, "supervision-codec", s.SupervisionCodec, "codec of fused representations and soft targets: safetensors, bf16 or int8 (default int8)")
+}

@@ -33,19 +33,25 @@ type Settings struct {
 
 // Run is one method on one seed.
 type Run struct {
-	Method            string             `json:"method"`
-	Seed              uint64             `json:"seed"`
-	EdgesRougeLsum    float64            `json:"edges_rouge_lsum"` // mean over edges, each on its own rows and modalities
-	EdgesExactMatch   float64            `json:"edges_exact_match"`
-	ServerRougeLsum   float64            `json:"server_rouge_lsum"`
-	ServerExactMatch  float64            `json:"server_exact_match"`
-	PerNode           []NodeScore        `json:"per_node"`
-	BytesPerEdgeRound float64            `json:"bytes_per_edge_round"` // sent by an edge, encoded
-	BytesFraction     float64            `json:"bytes_fraction"`       // of the bytes of an edge's model in fp32
-	FractionOfParams  float64            `json:"fraction_of_params"`   // parameters sent by an edge and round, of those of its model
-	Bytes             map[string]float64 `json:"bytes"`                // by direction and component ("up lora"), per edge and round
-	Curve             []Point            `json:"curve,omitempty"`
-	Seconds           float64            `json:"seconds"`
+	Method           string      `json:"method"`
+	Seed             uint64      `json:"seed"`
+	EdgesRougeLsum   float64     `json:"edges_rouge_lsum"` // mean over edges, each on its own rows and modalities
+	EdgesExactMatch  float64     `json:"edges_exact_match"`
+	ServerRougeLsum  float64     `json:"server_rouge_lsum"`
+	ServerExactMatch float64     `json:"server_exact_match"`
+	PerNode          []NodeScore `json:"per_node"`
+	Sent
+	DownPerEdgeRound float64            `json:"down_bytes_per_edge_round"` // received by an edge, encoded
+	Bytes            map[string]float64 `json:"bytes"`                     // by direction and component ("up lora"), per edge and round
+	Curve            []Point            `json:"curve,omitempty"`
+	Seconds          float64            `json:"seconds"`
+}
+
+// Sent is what an edge sends in a round: blobs alone, without the signed record that names them. Every method is counted by the same codecs.
+type Sent struct {
+	BytesPerEdgeRound    float64 `json:"bytes_per_edge_round"`    // encoded
+	FractionOfModelBytes float64 `json:"fraction_of_model_bytes"` // the same, of the bytes of the edge's model as float32
+	FractionOfParams     float64 `json:"fraction_of_params"`      // parameters sent, of those of the edge's model
 }
 
 // NodeScore is one edge at the end of a run.
@@ -70,15 +76,13 @@ type Point struct {
 
 // Summary is one method over all seeds.
 type Summary struct {
-	Method            string   `json:"method"`
-	Seeds             int      `json:"seeds"`
-	Edges             Estimate `json:"edges"` // Rouge-LSum
-	Server            Estimate `json:"server"`
-	EdgesExactMatch   Estimate `json:"edges_exact_match"`
-	ServerExactMatch  Estimate `json:"server_exact_match"`
-	BytesPerEdgeRound float64  `json:"bytes_per_edge_round"`
-	BytesFraction     float64  `json:"bytes_fraction"`
-	FractionOfParams  float64  `json:"fraction_of_params"`
+	Method           string   `json:"method"`
+	Seeds            int      `json:"seeds"`
+	Edges            Estimate `json:"edges"` // Rouge-LSum
+	Server           Estimate `json:"server"`
+	EdgesExactMatch  Estimate `json:"edges_exact_match"`
+	ServerExactMatch Estimate `json:"server_exact_match"`
+	Sent
 	// Relative gains in percent, paired by seed. The best baseline is the best of the methods run, for edges and server each, that are
 	// not ours, not the ceiling and not fedavg-zero.
 	GainBest *Gains `json:"paired_gain_percent_over_best_baseline,omitempty"`
@@ -143,12 +147,12 @@ func summarise(methods []string, runs []Run) []Summary {
 			if r.Method == m && slices.Contains(shared, r.Seed) {
 				n++
 				s.BytesPerEdgeRound += r.BytesPerEdgeRound
-				s.BytesFraction += r.BytesFraction
+				s.FractionOfModelBytes += r.FractionOfModelBytes
 				s.FractionOfParams += r.FractionOfParams
 			}
 		}
 		if n > 0 {
-			s.BytesPerEdgeRound, s.BytesFraction, s.FractionOfParams = s.BytesPerEdgeRound/n, s.BytesFraction/n, s.FractionOfParams/n
+			s.Sent = Sent{s.BytesPerEdgeRound / n, s.FractionOfModelBytes / n, s.FractionOfParams / n}
 		}
 		if bestEdges != "" {
 			s.GainBest = &Gains{gainPercent(bestEdges, x.edges, edges(bestEdges)), gainPercent(bestServer, x.server, server(bestServer))}

@@ -11,7 +11,7 @@ import (
 func runsOf(name string, edges, server []float64) []Run {
 	var out []Run
 	for i := range edges {
-		out = append(out, Run{Method: name, Seed: uint64(i + 1), EdgesRougeLsum: edges[i], ServerRougeLsum: server[i], BytesPerEdgeRound: 100 * float64(i+1)})
+		out = append(out, Run{Method: name, Seed: uint64(i + 1), EdgesRougeLsum: edges[i], ServerRougeLsum: server[i], Sent: Sent{BytesPerEdgeRound: 100 * float64(i+1)}})
 	}
 	return out
 }
@@ -141,9 +141,9 @@ func TestResultsKeys(t *testing.T) {
 	for path, keys := range map[string]string{
 		"": "dataset runs settings summary",
 		"runs": "method seed edges_rouge_lsum edges_exact_match server_rouge_lsum server_exact_match per_node bytes_per_edge_round " +
-			"fraction_of_params",
+			"fraction_of_params fraction_of_model_bytes down_bytes_per_edge_round",
 		"runs per_node":                      "node modalities rows rouge_lsum exact_match",
-		"summary":                            "method edges server " + gains + "best_baseline " + gains + "fedavg_zero",
+		"summary":                            "method edges server bytes_per_edge_round fraction_of_params fraction_of_model_bytes " + gains + "best_baseline " + gains + "fedavg_zero",
 		"summary edges":                      "mean std ci95",
 		"summary server":                     "mean std ci95",
 		"summary " + gains + "best_baseline": "edges server",

@@ -1,6 +1,7 @@
 package experiment
 
 import (
+	"cmp"
 	"fmt"
 
 	"github.com/mlecs/mlecs/learn/method"
@@ -20,6 +21,12 @@ type Setting struct {
 	Steps        int     `json:"steps"`       // optimiser steps of an edge in all rounds together
 	AdaptSteps   int     `json:"adapt_steps"` // of an edge on its private rows, after the last aggregate
 	GroupBy      string  `json:"group_by"`    // metadata field whose rows are never divided between training and test; empty: "sequence"
+
+	// How what is exchanged is encoded, as in method.Config; empty: as the hyper-parameters say. Of the methods compared with mlecs these
+	// are counted, and what they lose is not: see method.Traffic.
+	Codec            string `json:"codec,omitempty"`
+	AggregateCodec   string `json:"aggregate_codec,omitempty"`
+	SupervisionCodec string `json:"supervision_codec,omitempty"`
 }
 
 // Default is the setting S3 of the design: many nodes with few rows each, in two structures, without labels on their public rows.
@@ -49,7 +56,15 @@ func (s Setting) Validate() error {
 	case s.Steps < s.Rounds || s.Steps > 1e7:
 		return fmt.Errorf("steps is %d; it must be at least one a round, and at most 10000000", s.Steps)
 	}
-	return nil
+	return s.exchange(method.Default()).Validate()
+}
+
+// exchange is cfg with what the setting says of the exchange.
+func (s Setting) exchange(cfg method.Config) method.Config {
+	cfg.Codec = cmp.Or(s.Codec, cfg.Codec)
+	cfg.AggregateCodec = cmp.Or(s.AggregateCodec, cfg.AggregateCodec)
+	cfg.SupervisionCodec = cmp.Or(s.SupervisionCodec, cfg.SupervisionCodec)
+	return cfg
 }
 
 // cclShare of an edge's steps are on public rows, where it learns from them; a model of the super-peer takes as many steps a round as an
@@ -66,5 +81,5 @@ func (s Setting) Configure(cfg method.Config, seed uint64) method.Config {
 	if s.Families > 1 {
 		cfg.Families = []method.Family{method.SecondFamily()}
 	}
-	return cfg
+	return s.exchange(cfg)
 }

@@ -122,8 +122,9 @@ func TestExecuteWritesResultsAndGoesOnWhereItWas(t *testing.T) {
 		if len(r.PerNode) != 3 || r.EdgesRougeLsum < 0 || r.EdgesRougeLsum > 1 || r.ServerRougeLsum < 0 || r.ServerRougeLsum > 1 {
 			t.Errorf("%+v", r)
 		}
-		if sends := r.Method == "mlecs"; (r.BytesPerEdgeRound > 0) != sends || (r.FractionOfParams > 0) != sends {
-			t.Errorf("%s sends %v bytes, %v of its parameters", r.Method, r.BytesPerEdgeRound, r.FractionOfParams)
+		if sends := r.Method == "mlecs"; (r.BytesPerEdgeRound > 0) != sends || (r.FractionOfModelBytes > 0) != sends || (r.FractionOfParams > 0) != sends ||
+			(r.DownPerEdgeRound > 0) != sends {
+			t.Errorf("%s sends %+v, and receives %v bytes", r.Method, r.Sent, r.DownPerEdgeRound)
 		}
 	}
 	if want := "[standalone 5 standalone 6 mlecs 5 mlecs 6]"; fmt.Sprint(order) != want {
@@ -292,6 +293,7 @@ func TestExecuteRefuses(t *testing.T) {
 		"a method twice":    {func(o *experiment.Options) { o.Methods = []string{"mlecs", "mlecs"} }, "listed twice"},
 		"a seed twice":      {func(o *experiment.Options) { o.Seeds = []uint64{5, 6, 5} }, "seed 5 is listed twice"},
 		"a bad setting":     {func(o *experiment.Options) { o.Families = 3 }, "families is 3"},
+		"a codec":           {func(o *experiment.Options) { o.AggregateCodec = "lowrank" }, `aggregate_codec is "lowrank"`},
 		"no data":           {func(o *experiment.Options) { o.Data += "-none" }, "opening data set"},
 	} {
 		t.Run(name, func(t *testing.T) {

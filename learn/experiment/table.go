@@ -55,7 +55,8 @@ func (r *Results) Markdown(w io.Writer) {
 	}
 	fmt.Fprintf(w, "%d seeds, %d nodes with at most %s private rows each, %s public rows, modality rate %s, %d structure(s), public labels at the %s, %d rounds; scored on %s rows.\n",
 		seeds, s.Nodes, orAll(s.RowsPerNode), orAll(s.PublicRows), orNatural(s.ModalityRate), s.Families, labelsAt(s.PublicLabels), s.Rounds, s.Scored)
-	fmt.Fprint(w, "Mean and [95 % interval of the mean, bootstrap over seeds]. Gains are relative, in percent, paired by seed.\n\n")
+	fmt.Fprint(w, "Mean and [95 % interval of the mean, bootstrap over seeds]. Gains are relative, in percent, paired by seed.\n")
+	fmt.Fprint(w, "Bytes are what an edge sends, by the same codecs for every method; mlecs is scored with what they lose, the others as if they lost nothing.\n\n")
 	fmt.Fprintln(w, r.scoreTable().RenderMarkdown())
 	if t := r.gainTable(); t != nil {
 		fmt.Fprintf(w, "\n%s\n", t.RenderMarkdown())
@@ -79,9 +80,10 @@ func (r *Results) Text(w io.Writer) {
 
 func (r *Results) scoreTable() table.Writer {
 	t := table.NewWriter()
-	t.AppendHeader(table.Row{"method", "edges Rouge-LSum", "edges exact match", "server Rouge-LSum", "server exact match", "bytes/edge/round", "params sent"})
+	t.AppendHeader(table.Row{"method", "edges Rouge-LSum", "edges exact match", "server Rouge-LSum", "server exact match", "bytes/edge/round", "of the model's bytes", "params sent"})
 	for _, s := range r.Summary {
-		t.AppendRow(table.Row{s.Method, s.Edges, s.EdgesExactMatch, s.Server, s.ServerExactMatch, fmt.Sprintf("%.0f", s.BytesPerEdgeRound), fmt.Sprintf("%.2f %%", 100*s.FractionOfParams)})
+		t.AppendRow(table.Row{s.Method, s.Edges, s.EdgesExactMatch, s.Server, s.ServerExactMatch,
+			fmt.Sprintf("%.0f", s.BytesPerEdgeRound), fmt.Sprintf("%.2g", s.FractionOfModelBytes), fmt.Sprintf("%.2f %%", 100*s.FractionOfParams)})
 	}
 	return t
 }

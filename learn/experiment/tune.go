@@ -59,7 +59,7 @@ func (t Tuned) Config(name string, s Setting, seed uint64) (method.Config, error
 	if cfg.Seed != seed || cfg.PublicLabels != s.PublicLabels {
 		return cfg, fmt.Errorf("tuned hyper-parameters of %s: seed and public_labels are the same for every method; leave them out", name)
 	}
-	return cfg, nil
+	return s.exchange(cfg), nil
 }
 
 // maxTuned bounds tuned.json.

@@ -79,6 +79,16 @@ func TestVariantsTakeTheValuesOfMlecs(t *testing.T) {
 	}
 }
 
+// TestCodecsOfTheSettingHoldForAll: what is said on the command line is stronger than what was tuned.
+func TestCodecsOfTheSettingHoldForAll(t *testing.T) {
+	s := Default()
+	s.Codec = "lowrank:0.004"
+	cfg, err := Tuned{"mlecs": []byte(`{"codec": "int4", "aggregate_codec": "bf16"}`)}.Config("mlecs", s, 1)
+	if err != nil || cfg.Codec != "lowrank:0.004" || cfg.AggregateCodec != "bf16" || cfg.SupervisionCodec != method.Default().SupervisionCodec {
+		t.Errorf("%s, %s, %s, %v", cfg.Codec, cfg.AggregateCodec, cfg.SupervisionCodec, err)
+	}
+}
+
 func TestReadTuned(t *testing.T) {
 	for name, c := range map[string]struct {
 		file string

@@ -129,7 +129,7 @@ func (w *world) run(ctx context.Context, name string, cfg method.Config, s Setti
 		return nil, err
 	}
 	model /= float64(len(w.Nodes))
-	r.FractionOfParams, r.BytesFraction = params/model, r.BytesPerEdgeRound/(4*model)
+	r.FractionOfParams, r.FractionOfModelBytes = params/model, r.BytesPerEdgeRound/(4*model)
 	return r, w.score(ctx, f, r)
 }
 
@@ -144,7 +144,7 @@ func onCurve(round, rounds int) bool {
 // count adds a round's bytes. What the server sends down in round 0, in which it learns alone, counts as well.
 func (r *Run) count(t method.Traffic, rounds int) {
 	share := 1 / float64(rounds)
-	up := int64(0) // as an integer, whose sum is the same in any order
+	up, down := int64(0), int64(0) // as integers, whose sums are the same in any order
 	for name, n := range t.Up {
 		r.Bytes["up "+name] += float64(n) * share
 		up += n
@@ -152,7 +152,9 @@ func (r *Run) count(t method.Traffic, rounds int) {
 	r.BytesPerEdgeRound += float64(up) * share
 	for name, n := range t.Down {
 		r.Bytes["down "+name] += float64(n) * share
+		down += n
 	}
+	r.DownPerEdgeRound += float64(down) * share
 }
 
 // point scores every node between rounds.

@@ -91,7 +91,7 @@ func newAveraging(w World, s scheme) (*averaging, error) {
 // Round trains the edges, averages what they and the proxies learned, and trains the server's models. In round 0 the proxies are trained
 // first and stand for the federation, as in Cloud.Round.
 func (a *averaging) Round(ctx context.Context, round uint64, p Progress) (Traffic, error) {
-	t := newTally(len(a.edges))
+	t := newTally(a.cfg, len(a.edges))
 	if round > 0 {
 		for _, e := range a.edges {
 			goal := e.cfg.objective()
@@ -174,9 +174,9 @@ func averageOf(kinds ...string) func(*averaging, exchange) error {
 			if _, err := r.adopt(mean); err != nil {
 				return err
 			}
-			if err := a.receives(r, mean, x.wire); err != nil {
-				return err
-			}
+		}
+		if err := a.receives(x.receivers, mean, x.wire); err != nil {
+			return err
 		}
 		if a.transfer && a.cfg.Transfer {
 			if _, err := a.server.adopt(mean); err != nil {
@@ -195,12 +195,15 @@ func (a *averaging) sends(w *worker, components []adapter.Component, t *tally) e
 	return t.sent(components)
 }
 
-// receives counts what w receives, if it is an edge.
-func (a *averaging) receives(w *worker, components []adapter.Component, t *tally) error {
-	if w.node == nil {
-		return nil
+// receives counts what those workers receive that are edges: the same for all.
+func (a *averaging) receives(workers []*worker, components []adapter.Component, t *tally) error {
+	edges := 0
+	for _, w := range workers {
+		if w.node != nil {
+			edges++
+		}
 	}
-	return t.received(components)
+	return t.received(components, edges)
 }
 
 // proxyStream names the server's small model of a family.

@@ -41,7 +41,7 @@ func Rounds(ctx context.Context, cloud *Cloud, edges []*Edge, first, last uint64
 		first = 0
 	}
 	for round := first; round <= last; round++ {
-		if newest, err = t.round(ctx, round, newTally(len(edges)), nil); err != nil {
+		if newest, err = t.round(ctx, round, newTally(cloud.large.cfg, len(edges)), nil); err != nil {
 			return nil, err
 		}
 	}

@@ -36,11 +36,8 @@ func flora(w World) scheme {
 			if err := r.rebase(merged, deriveSeed(w.Config.Seed, "flora", x.round)); err != nil {
 				return err
 			}
-			if err := a.receives(r, []adapter.Component{stack}, x.wire); err != nil {
-				return err
-			}
 		}
-		return nil
+		return a.receives(x.receivers, []adapter.Component{stack}, x.wire)
 	}}
 }
 

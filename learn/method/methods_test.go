@@ -172,6 +172,32 @@ func TestTraffic(t *testing.T) {
 	}
 }
 
+// TestTrafficIsCountedByTheCodecs: whatever the method, and without a change to what the baselines learn.
+func TestTrafficIsCountedByTheCodecs(t *testing.T) {
+	for _, name := range []string{"fedavg-lora", "flora", "fedavg-zero", "creamfl", "fedmd"} {
+		t.Run(name, func(t *testing.T) {
+			plain := play(t, name, testWorld(t), 1)
+			w := testWorld(t)
+			w.Config.Codec, w.Config.AggregateCodec, w.Config.SupervisionCodec = "lowrank:0.02", "int8", "int8"
+			coded := play(t, name, w, 1)
+			for part, n := range plain.traffic[1].Up {
+				if got := coded.traffic[1].Up[part]; 2*got > n {
+					t.Errorf("%s: %d bytes up, %d as float32", part, got, n)
+				}
+			}
+			for part, n := range plain.traffic[1].Down {
+				if got := coded.traffic[1].Down[part]; 2*got > n {
+					t.Errorf("%s: %d bytes down, %d as float32", part, got, n)
+				}
+			}
+			plain.traffic, coded.traffic = nil, nil
+			if !reflect.DeepEqual(plain, coded) {
+				t.Error("other scores")
+			}
+		})
+	}
+}
+
 func TestStartRefuses(t *testing.T) {
 	for want, spoil := range map[string]func(*method.World){
 		"batch is 0":            func(w *method.World) { w.Config.Batch = 0 },

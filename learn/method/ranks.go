@@ -248,7 +248,7 @@ func combineRanks(a *averaging, x exchange, given pruned, rule adapter.Rule, kep
 		if err != nil {
 			return err
 		}
-		if err := a.receives(r, []adapter.Component{cut}, x.wire); err != nil {
+		if err := a.receives([]*worker{r}, []adapter.Component{cut}, x.wire); err != nil {
 			return err
 		}
 	}

@@ -53,7 +53,7 @@ func newSpeaking(w World, l language) (*speaking, error) {
 
 // Round lets the edges learn from what they heard last and from their own rows, pools what they then say, and trains the server on it.
 func (s *speaking) Round(ctx context.Context, round uint64, p Progress) (Traffic, error) {
-	wire := newTally(len(s.edges))
+	wire := newTally(s.server.cfg, len(s.edges))
 	var pooled *Supervision
 	if round > 0 {
 		var err error
@@ -72,7 +72,7 @@ func (s *speaking) Round(ctx context.Context, round uint64, p Progress) (Traffic
 		}
 		s.heard = said
 	}
-	size, err := supervisionSize(s.heard)
+	size, err := wire.said(s.heard)
 	wire.down[s.name] = size * wire.edges
 	return wire.mean(), err
 }
@@ -89,7 +89,7 @@ func (s *speaking) listen(ctx context.Context, round uint64, wire *tally, p Prog
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", e.stream, err)
 		}
-		size, err := supervisionSize(own)
+		size, err := wire.said(own)
 		if err != nil {
 			return nil, err
 		}

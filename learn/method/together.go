@@ -31,7 +31,7 @@ func newTogether(w World) (*together, error) {
 
 // Round runs one round and counts what it took.
 func (t *together) Round(ctx context.Context, round uint64, p Progress) (Traffic, error) {
-	wire := newTally(len(t.edges))
+	wire := newTally(t.cloud.large.cfg, len(t.edges))
 	_, err := t.round(ctx, round, wire, p)
 	return wire.mean(), err
 }
