@@ -148,12 +148,12 @@ func Unpack(packed []byte, limit int64) ([]byte, error) {
 		if err != nil {
 			return nil, fmt.Errorf("decompressing: %w", err)
 		}
-		r := &blobReader{rest: payload}
-		size := r.uvarint(uint64(max(limit, 0)))
-		if r.err != nil {
-			return nil, fmt.Errorf("decompressing: %w", r.err)
+		r := &BlobReader{Rest: payload}
+		size := r.Uvarint(uint64(max(limit, 0)))
+		if r.Err != nil {
+			return nil, fmt.Errorf("decompressing: %w", r.Err)
 		}
-		if payload, err = dec.DecodeAll(r.rest, make([]byte, 0, size)); err != nil {
+		if payload, err = dec.DecodeAll(r.Rest, make([]byte, 0, size)); err != nil {
 			return nil, fmt.Errorf("decompressing: %w", err)
 		}
 		if uint64(len(payload)) != size {
@@ -174,15 +174,15 @@ func readHeader(blob []byte) (header, []byte, error) {
 	if !ok {
 		return header{}, nil, fmt.Errorf("it does not begin with %q", blobMagic)
 	}
-	r := &blobReader{rest: rest}
-	h := header{codec: r.text(""), name: r.text(""), signature: r.text("")}
+	r := &BlobReader{Rest: rest}
+	h := header{codec: r.name(""), name: r.name(""), signature: r.name("")}
 	before := ""
-	for i := range r.uvarint(maxTensors) {
-		t := Tensor{Name: r.text(before[:r.uvarint(uint64(len(before)))]), Shape: []int{}}
-		for range r.uvarint(maxDims) {
-			t.Shape = append(t.Shape, int(r.uvarint(maxDim)))
+	for i := range r.Uvarint(maxTensors) {
+		t := Tensor{Name: r.name(before[:r.Uvarint(uint64(len(before)))]), Shape: []int{}}
+		for range r.Uvarint(maxDims) {
+			t.Shape = append(t.Shape, int(r.Uvarint(maxDim)))
 		}
-		if r.err != nil {
+		if r.Err != nil {
 			break
 		}
 		n, err := elements(t.Shape)
@@ -200,57 +200,15 @@ func readHeader(blob []byte) (header, []byte, error) {
 		h.tensors = append(h.tensors, t)
 	}
 	if h.codec == CodecTopK {
-		h.kept = r.uvarint(uint64(h.params))
+		h.kept = r.Uvarint(uint64(h.params))
 	}
-	if r.err != nil {
-		return header{}, nil, fmt.Errorf("header: %w", r.err)
+	if r.Err != nil {
+		return header{}, nil, fmt.Errorf("header: %w", r.Err)
 	}
-	if canonical, err := h.encode(); err != nil || !bytes.HasPrefix(blob, canonical) || len(canonical)+len(r.rest) != len(blob) {
+	if canonical, err := h.encode(); err != nil || !bytes.HasPrefix(blob, canonical) || len(canonical)+len(r.Rest) != len(blob) {
 		return header{}, nil, errors.New("header: it is not in its shortest form")
 	}
-	return h, r.rest, nil
-}
-
-// blobReader takes a blob apart; after the first error it gives zeros.
-type blobReader struct {
-	rest []byte
-	err  error
-}
-
-func (r *blobReader) uvarint(most uint64) uint64 {
-	if r.err != nil {
-		return 0
-	}
-	v, n := binary.Uvarint(r.rest)
-	switch {
-	case n <= 0:
-		r.err = io.ErrUnexpectedEOF
-	case n > 1 && r.rest[n-1] == 0:
-		r.err = errors.New("a number is not in its shortest form")
-	case v > most:
-		r.err = fmt.Errorf("%d is more than %d", v, most)
-	default:
-		r.rest = r.rest[n:]
-		return v
-	}
-	return 0
-}
-
-// text reads what follows prefix.
-func (r *blobReader) text(prefix string) string {
-	n := r.uvarint(uint64(maxTensorName - len(prefix)))
-	if r.err == nil && uint64(len(r.rest)) < n {
-		r.err = io.ErrUnexpectedEOF
-	}
-	if r.err != nil {
-		return ""
-	}
-	s := prefix + string(r.rest[:n])
-	r.rest = r.rest[n:]
-	if !utf8.ValidString(s) {
-		r.err = fmt.Errorf("name %.50q is not UTF-8", s)
-	}
-	return s
+	return h, r.Rest, nil
 }
 
 // open gives the payload, which must have low to high bytes.

@@ -216,12 +216,12 @@ func packTopK(values []float32, fraction float64) (payload []byte, kept uint64) 
 func unpackTopK(values []float32, payload []byte, kept int) error {
 	chosen := make([]float32, kept)
 	unpackBF16(chosen, payload[:2*kept])
-	r := &blobReader{rest: payload[2*kept:]}
+	r := &BlobReader{Rest: payload[2*kept:]}
 	next := 0
 	for _, x := range chosen {
-		gap := r.uvarint(math.MaxInt32)
-		if r.err != nil {
-			return fmt.Errorf("places: %w", r.err)
+		gap := r.Uvarint(math.MaxInt32)
+		if r.Err != nil {
+			return fmt.Errorf("places: %w", r.Err)
 		}
 		if gap >= uint64(len(values)-next) {
 			return fmt.Errorf("a place is beyond the %d values", len(values))
@@ -230,8 +230,8 @@ func unpackTopK(values []float32, payload []byte, kept int) error {
 		values[next] = x
 		next++
 	}
-	if len(r.rest) > 0 {
-		return fmt.Errorf("%d bytes follow the last place", len(r.rest))
+	if len(r.Rest) > 0 {
+		return fmt.Errorf("%d bytes follow the last place", len(r.Rest))
 	}
 	return nil
 }

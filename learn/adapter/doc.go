@@ -9,8 +9,9 @@
 //     padded.go (zero-padded and dimension-wise means of different ranks), hetlora.go, product.go (product mean and FLoRA's stacking),
 //     robust.go (median, trimmed mean), krum.go and clip.go (centered clipping).
 //   - peft.go, peft_read.go, peft_fit.go, merge.go: LoRA as HuggingFace PEFT saves it, and base weights with it merged in.
-//   - codec.go: Codec, which makes blobs of components with fewer bits, and Decode; codec_blob.go specifies the blob, codec_values.go what
-//     each codec makes of the values; codec_lowrank.go has the codec of directions, range_coder.go its bits. feedback.go keeps what they lose for the next round.
+//   - codec.go: Codec, which makes blobs of components with fewer bits, and Decode; codec_blob.go specifies the blob, blob_reader.go takes
+//     it apart, and codec_values.go has what each codec makes of the values; codec_lowrank.go has the codec of directions, range_coder.go
+//     its bits. feedback.go keeps what they lose for the next round.
 //
 // The pinned library github.com/nlpodyssey/safetensors is not used for reading and writing, only to check this package in its
 // tests: it takes the last of two tensors of one name, wants the whole file and a second copy of every tensor as bytes, and allows

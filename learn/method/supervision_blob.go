@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 	"math"
 
 	"github.com/mlecs/mlecs/learn/adapter"
@@ -117,11 +116,11 @@ func decodeSupervision(blob []byte, maxValues int64) (*Supervision, error) {
 	if !ok {
 		return nil, fmt.Errorf("it does not begin with %q", supervisionMagic)
 	}
-	r := &supervisionReader{rest: rest}
+	r := &supervisionReader{adapter.BlobReader{Rest: rest}}
 	codec := r.text()
-	values := r.bytes(r.number(math.MaxInt32))
-	if r.err != nil {
-		return nil, r.err
+	values := r.Bytes(r.Uvarint(math.MaxInt32))
+	if r.Err != nil {
+		return nil, r.Err
 	}
 	parsed, err := adapter.ParseCodec(codec)
 	if err != nil {
@@ -140,7 +139,7 @@ func decodeSupervision(blob []byte, maxValues int64) (*Supervision, error) {
 	if int64(rows) > most {
 		return nil, fmt.Errorf("%d rows; at most %d values are allowed", rows, maxValues)
 	}
-	if r.rest, err = adapter.Unpack(r.rest, binary.MaxVarintLen32+int64(rows)*(maxRowID+2*binary.MaxVarintLen32)+most*binary.MaxVarintLen32); err != nil {
+	if r.Rest, err = adapter.Unpack(r.Rest, binary.MaxVarintLen32+int64(rows)*(maxRowID+2*binary.MaxVarintLen32)+most*binary.MaxVarintLen32); err != nil {
 		return nil, err
 	}
 	s := &Supervision{}
@@ -153,61 +152,30 @@ func decodeSupervision(blob []byte, maxValues int64) (*Supervision, error) {
 			return nil, fmt.Errorf("row %q: more than %d values", s.IDs[i], maxValues)
 		}
 		s.Soft = append(s.Soft, r.answer(tokens, k, parsed.Lossless()))
-		if r.err != nil {
-			return nil, fmt.Errorf("row %d of %d: %w", i+1, rows, r.err)
+		if r.Err != nil {
+			return nil, fmt.Errorf("row %d of %d: %w", i+1, rows, r.Err)
 		}
 	}
-	if r.err == nil && len(r.rest) > 0 {
-		r.err = fmt.Errorf("%d bytes follow the last answer", len(r.rest))
+	if r.Err == nil && len(r.Rest) > 0 {
+		r.Err = fmt.Errorf("%d bytes follow the last answer", len(r.Rest))
 	}
-	return s, r.err
+	return s, r.Err
 }
 
-// supervisionReader takes a blob apart; after the first error it gives zeros.
-type supervisionReader struct {
-	rest []byte
-	err  error
-}
+type supervisionReader struct{ adapter.BlobReader }
 
-func (r *supervisionReader) number(most uint64) int {
-	if r.err != nil {
-		return 0
-	}
-	v, n := binary.Uvarint(r.rest)
-	switch {
-	case n <= 0:
-		r.err = io.ErrUnexpectedEOF
-	case v > most:
-		r.err = fmt.Errorf("%d is more than %d", v, most)
-	default:
-		r.rest = r.rest[n:]
-		return int(v)
-	}
-	return 0
-}
+func (r *supervisionReader) text() string { return string(r.Bytes(r.Uvarint(maxRowID))) }
 
-func (r *supervisionReader) bytes(n int) []byte {
-	if r.err == nil && n > len(r.rest) {
-		r.err = io.ErrUnexpectedEOF
-	}
-	if r.err != nil {
-		return nil
-	}
-	b := r.rest[:n]
-	r.rest = r.rest[n:]
-	return b
-}
-
-func (r *supervisionReader) text() string { return string(r.bytes(r.number(maxRowID))) }
+func (r *supervisionReader) number(most uint64) int { return int(r.Uvarint(most)) }
 
 func (r *supervisionReader) log(exact bool) float32 {
 	if exact {
-		if b := r.bytes(4); b != nil {
+		if b := r.Bytes(4); b != nil {
 			return math.Float32frombits(binary.LittleEndian.Uint32(b))
 		}
 		return 0
 	}
-	b := r.bytes(1)
+	b := r.Bytes(1)
 	if b == nil {
 		return 0
 	}
@@ -218,7 +186,7 @@ func (r *supervisionReader) log(exact bool) float32 {
 func (r *supervisionReader) answer(tokens, k int, exact bool) model.SoftTarget {
 	var soft model.SoftTarget
 	for range tokens {
-		if r.err != nil {
+		if r.Err != nil {
 			break
 		}
 		soft.IDs = append(soft.IDs, r.number(maxTokenID))

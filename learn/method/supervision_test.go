@@ -137,6 +137,7 @@ func TestDecodeSupervisionRefuses(t *testing.T) {
 	}{
 		"does not begin with":        {[]byte("MLS2"), 1 << 16},
 		"bytes follow":               {append(slices.Clone(blob), 0), 1 << 16},
+		"in its shortest form":       {bytes.Replace(blob, []byte("\x04int8"), []byte("\x84\x00int8"), 1), 1 << 16},
 		"at most 3 are allowed":      {blob, 3},
 		"more than 18 values":        {blob, 18}, // 4 fused values and three tokens of 5 numbers are 19
 		`codec "zip8" is not known`:  {bytes.Replace(blob, []byte("\x04int8"), []byte("\x04zip8"), 1), 1 << 16},
