@@ -21,7 +21,7 @@ func newDashboardCommand() *cobra.Command {
 a free port of 127.0.0.1 unless "listen" under "api" in config.yaml says where.`,
 		Example: "  mlecs dashboard --open\n  mlecs dashboard --node edge-1",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			client, err := f.dial()
+			client, err := f.dial(cmd.Context())
 			if err != nil {
 				return err
 			}

@@ -25,7 +25,7 @@ to debug, info, warn or error, until the node stops; the level at start is "log"
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			client, err := f.dial()
+			client, err := f.dial(cmd.Context())
 			if err != nil {
 				return err
 			}
@@ -50,7 +50,7 @@ to debug, info, warn or error, until the node stops; the level at start is "log"
 			return nil
 		},
 	}
-	f.registerInspecting(cmd)
+	f.registerAsking(cmd)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
 }

@@ -10,7 +10,7 @@ func newMetricsCommand() *cobra.Command {
 "api" in config.yaml.`,
 		Example: "  mlecs metrics --node edge-1 | grep ^mlecs_score",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			client, err := f.dial()
+			client, err := f.dial(cmd.Context())
 			if err != nil {
 				return err
 			}
@@ -23,6 +23,6 @@ func newMetricsCommand() *cobra.Command {
 			return err
 		},
 	}
-	f.registerInspecting(cmd)
+	f.registerAsking(cmd)
 	return cmd
 }

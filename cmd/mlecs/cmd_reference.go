@@ -70,7 +70,7 @@ func flagText(f *pflag.Flag) (name, usage string) {
 func writeMarkdown(w io.Writer, root *cobra.Command) error {
 	var b strings.Builder
 	b.WriteString("# Commands\n\nWritten by `mlecs reference` from the commands themselves: do not edit.\n\n" +
-		"Every command that shows something takes `--json`. Exit codes: 0 success, 1 failure, 2 wrong usage.\n")
+		"Every command that shows something takes `--json`. Exit codes: " + exitCodes + ".\n")
 	documented(root, func(cmd *cobra.Command) {
 		fmt.Fprintf(&b, "\n## %s\n\n%s\n", cmd.CommandPath(), fenced(about(cmd)))
 		if cmd.Runnable() && !cmd.HasSubCommands() {
@@ -147,7 +147,7 @@ func manPage(cmd *cobra.Command) string {
 	if cmd.Example != "" {
 		fmt.Fprintf(&b, ".SH EXAMPLES\n.nf\n%s\n.fi\n", roff(unindented(cmd.Example)))
 	}
-	b.WriteString(".SH EXIT STATUS\n0 success, 1 failure, 2 wrong usage.\n")
+	b.WriteString(".SH EXIT STATUS\n" + exitCodes + ".\n")
 	if cmd.HasSubCommands() {
 		b.WriteString(".SH SEE ALSO\n")
 		for _, child := range cmd.Commands() {

@@ -21,13 +21,13 @@ remembers. It goes on until it is interrupted or the node stops.`,
 		Example: "  mlecs watch --node edge-1\n  mlecs watch --json | jq 'select(.kind == \"error\")'",
 		RunE:    func(cmd *cobra.Command, _ []string) error { return runWatch(cmd, f, asJSON) },
 	}
-	f.registerInspecting(cmd)
+	f.registerAsking(cmd)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print events as JSON, one a line")
 	return cmd
 }
 
 func runWatch(cmd *cobra.Command, f *homeFlags, asJSON bool) error {
-	client, err := f.dial()
+	client, err := f.dial(cmd.Context())
 	if err != nil {
 		return err
 	}

@@ -94,14 +94,17 @@ func completeDeltaFlag(cmd *cobra.Command, _ []string, begun string) ([]cobra.Co
 
 // recentCIDs asks the running node. Errors give nothing.
 func recentCIDs(cmd *cobra.Command, begun string, deltasOnly bool) []cobra.Completion {
-	f := homeFlags{home: given(cmd, "home"), node: given(cmd, "node"), out: given(cmd, "out")}
-	client, err := f.dial()
+	f := homeFlags{
+		home: given(cmd, "home"), node: given(cmd, "node"), out: given(cmd, "out"),
+		remote: api.Remote{Address: given(cmd, "address"), TokenFile: given(cmd, "token-file"), CAFile: given(cmd, "ca-file")},
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), completionPatience)
+	defer cancel()
+	client, err := f.dial(ctx)
 	if err != nil {
 		return nil
 	}
 	defer client.Close()
-	ctx, cancel := context.WithTimeout(context.Background(), completionPatience)
-	defer cancel()
 	rounds, err := client.Rounds(ctx)
 	if err != nil || len(rounds) == 0 {
 		return nil

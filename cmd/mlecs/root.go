@@ -18,10 +18,14 @@ import (
 
 // Exit codes, as the help of every command promises.
 const (
-	exitOK      = 0
-	exitFailure = 1
-	exitUsage   = 2
+	exitOK       = 0
+	exitFailure  = 1
+	exitUsage    = 2
+	exitNoNode   = 3 // none answers
+	exitNotFound = 4 // a name or a beginning of a CID that fits nothing, or several
 )
+
+const exitCodes = "0 success, 1 failure, 2 wrong usage, 3 no node answers, 4 nothing, or more than one thing, has the name that was given"
 
 // usageError is a command line that cannot be meant.
 type usageError struct{ error }
@@ -50,6 +54,12 @@ func run(args []string, out, errOut io.Writer) int {
 		return exitUsage
 	}
 	printError(errOut, err)
+	switch {
+	case errors.Is(err, api.ErrNotRunning):
+		return exitNoNode
+	case errors.Is(err, api.ErrNotFound), errors.Is(err, api.ErrAmbiguous):
+		return exitNotFound
+	}
 	return exitFailure
 }
 
@@ -85,7 +95,7 @@ Start here:
   mlecs testnet run        a whole federation on this machine, with a report
   mlecs federation create  a federation of your own; invite and join bring in other machines
 
-Exit codes: 0 success, 1 failure, 2 wrong usage.`,
+Exit codes: ` + exitCodes + ".",
 		Version:       node.Version,
 		SilenceErrors: true,
 		SilenceUsage:  true,

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -15,9 +16,11 @@ import (
 // maxAnswer bounds what a client reads: the records of a long-lived federation, not more.
 const maxAnswer = 256 << 20
 
-// Client talks to the node that runs on a home. Safe for concurrent use.
+// Client talks to a running node. Safe for concurrent use.
 type Client struct {
-	home string
+	at   string // how messages call the node
+	hint string // what to do when it does not answer
+	base string // what paths are appended to
 	http *http.Client
 }
 
@@ -38,9 +41,12 @@ func Dial(home string) (*Client, error) {
 		return nil, Advise(fmt.Errorf("connect to the node on %s: %w", home, ErrNotRunning), "start it with: mlecs start --home %s", home)
 	}
 	probe.Close()
-	return &Client{home: home, http: &http.Client{Transport: &http.Transport{
-		DialContext: dial, MaxIdleConns: 1, IdleConnTimeout: 30 * time.Second, ExpectContinueTimeout: 5 * time.Second,
-	}}}, nil
+	return &Client{
+		at: "on " + home, hint: "see whether it still runs with: mlecs status --home " + home, base: "http://node",
+		http: &http.Client{Transport: &http.Transport{
+			DialContext: dial, MaxIdleConns: 1, IdleConnTimeout: 30 * time.Second, ExpectContinueTimeout: 5 * time.Second,
+		}},
+	}, nil
 }
 
 // Close drops idle connections.
@@ -114,7 +120,11 @@ func (c *Client) Stop(ctx context.Context) error {
 
 // gone says that a running node could not be asked.
 func (c *Client) gone(what string, err error) error {
-	return Advise(fmt.Errorf("%s: the node on %s: %w", what, c.home, err), "see whether it still runs with: mlecs status --home %s", c.home)
+	var request *url.Error
+	if errors.As(err, &request) {
+		err = request.Err // method and URL are told already
+	}
+	return Advise(fmt.Errorf("%s: the node %s: %w", what, c.at, err), "%s", c.hint)
 }
 
 // upload is a request body that is sent while it is made, and only once the node has agreed to take it.
@@ -153,9 +163,9 @@ func (c *Client) ask(ctx context.Context, method, path string, body any) ([]byte
 		}
 		payload = bytes.NewReader(encoded)
 	}
-	req, err := http.NewRequestWithContext(ctx, method, "http://node"+path, payload)
+	req, err := http.NewRequestWithContext(ctx, method, c.base+path, payload)
 	if err != nil {
-		return nil, fmt.Errorf("ask the node on %s for %s: %w", c.home, path, err)
+		return nil, fmt.Errorf("ask the node %s for %s: %w", c.at, path, err)
 	}
 	req.Header = header
 	resp, err := c.http.Do(req)

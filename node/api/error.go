@@ -12,7 +12,7 @@ var (
 	// ErrAmbiguous says that a prefix fits several things.
 	ErrAmbiguous = errors.New("ambiguous")
 	// ErrNotRunning says that no node answers on a home.
-	ErrNotRunning = errors.New("no node runs on this home")
+	ErrNotRunning = errors.New("no node answers")
 	// ErrBadRequest says that a request was malformed.
 	ErrBadRequest = errors.New("bad request")
 	// ErrUnauthorized says that a request over TCP came without the node's token and without a session.

@@ -104,9 +104,9 @@ const maxEvent = 1 << 20
 // Watch calls f for every event after the one with the given id (0: those that the node remembers, too) until ctx ends, f fails, or the
 // node goes away: it returns ctx's error, f's, or one that says so.
 func (c *Client) Watch(ctx context.Context, after uint64, f func(Event) error) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://node/v1/events?after="+strconv.FormatUint(after, 10), nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.base+"/v1/events?after="+strconv.FormatUint(after, 10), nil)
 	if err != nil {
-		return fmt.Errorf("watch the node on %s: %w", c.home, err)
+		return fmt.Errorf("watch the node %s: %w", c.at, err)
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
@@ -114,7 +114,7 @@ func (c *Client) Watch(ctx context.Context, after uint64, f func(Event) error) e
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("watch the node on %s: it answered with status %d", c.home, resp.StatusCode)
+		return fmt.Errorf("watch the node %s: it answered with status %d", c.at, resp.StatusCode)
 	}
 	err = readEvents(resp.Body, f)
 	switch {

@@ -88,17 +88,17 @@ func (c *Client) Check(ctx context.Context, r CheckRequest) (*Check, error) {
 
 // Backup writes the node's part of a backup to w. After an error w holds a part of it.
 func (c *Client) Backup(ctx context.Context, w io.Writer) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://node/v1/backup", nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.base+"/v1/backup", nil)
 	if err != nil {
-		return fmt.Errorf("ask the node on %s for a backup: %w", c.home, err)
+		return fmt.Errorf("ask the node %s for a backup: %w", c.at, err)
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return fmt.Errorf("ask the node on %s for a backup: %w", c.home, err)
+		return fmt.Errorf("ask the node %s for a backup: %w", c.at, err)
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("ask the node on %s for a backup: status %d", c.home, resp.StatusCode)
+		return fmt.Errorf("ask the node %s for a backup: status %d", c.at, resp.StatusCode)
 	}
 	if _, err := io.Copy(w, resp.Body); err != nil {
 		return fmt.Errorf("read the node's backup: %w", err)
