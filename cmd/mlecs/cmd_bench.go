@@ -27,17 +27,18 @@ type benchOptions struct {
 type benchmark struct {
 	use, short string
 	runs       int
-	model      bool // it takes a model
+	config     string // the model that is measured if none is given
+	about      string // what --config says; empty: it takes no model
 	measure    func(ctx context.Context, o *benchOptions) (result any, print func(p *page), err error)
 }
 
 func newBenchCommand() *cobra.Command {
 	benchmarks := []benchmark{
-		{"gemm", "Measure matrix products with packed weights", 200, false, benchGemm},
-		{"step", "Measure training steps", 30, true, benchStep},
-		{"generate", "Measure greedy decoding", 10, true, benchGenerate},
-		{"aggregate", "Measure the averaging of deltas", 5, false, benchAggregate},
-		{"codec", "Measure what codecs make of a delta", 20, false, benchCodec},
+		{"gemm", "Measure matrix products with packed weights", 200, "", "", benchGemm},
+		{"step", "Measure training steps", 30, "A", "model", benchStep},
+		{"generate", "Measure greedy decoding", 10, "A", "model", benchGenerate},
+		{"aggregate", "Measure the averaging of deltas", 5, "", "", benchAggregate},
+		{"codec", "Measure what codecs make of a delta", 20, "", "count the bytes of an edge's round on a model", benchCodec},
 	}
 	var all []*cobra.Command
 	for _, b := range benchmarks {
@@ -49,7 +50,7 @@ func newBenchCommand() *cobra.Command {
 func newBenchmarkCommand(b benchmark) *cobra.Command {
 	o := &benchOptions{}
 	example := "  mlecs bench " + b.use + "\n  mlecs bench " + b.use + " --threads 1 --json " + b.use + ".json"
-	if b.model {
+	if b.about != "" {
 		example += "\n  mlecs bench " + b.use + " --config B\n  mlecs bench " + b.use + " --config ./my-model"
 	}
 	cmd := &cobra.Command{
@@ -59,8 +60,8 @@ func newBenchmarkCommand(b benchmark) *cobra.Command {
 		RunE:    func(cmd *cobra.Command, _ []string) error { return runBenchmark(cmd, b, o) },
 	}
 	f := cmd.Flags()
-	if b.model {
-		f.StringVar(&o.config, "config", "A", "model: "+bench.Named+", or a folder as HuggingFace publishes models")
+	if b.about != "" {
+		f.StringVar(&o.config, "config", b.config, b.about+": "+bench.Named+", or a folder as HuggingFace publishes models")
 	}
 	f.IntVar(&o.runs, "runs", b.runs, "repetitions that count")
 	f.IntVar(&o.threads, "threads", runtime.GOMAXPROCS(0), "threads to compute with")
@@ -160,6 +161,14 @@ func benchAggregate(ctx context.Context, o *benchOptions) (any, func(*page), err
 }
 
 func benchCodec(ctx context.Context, o *benchOptions) (any, func(*page), error) {
+	if o.config != "" {
+		w, err := bench.Load(o.config)
+		if err != nil {
+			return nil, nil, err
+		}
+		x, err := measureExchange(ctx, w)
+		return x, func(p *page) { x.print(p) }, err
+	}
 	c, err := bench.MeasureCodec(ctx, o.runs)
 	return c, func(p *page) {
 		var rows []table.Row
