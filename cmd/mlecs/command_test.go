@@ -103,7 +103,8 @@ func TestCommandsAndFlags(t *testing.T) {
 	want := map[string]string{
 		"testnet run": run, "testnet up": run, "testnet ps": "out json", "testnet down": "out", "testnet logs": "out follow",
 		"init": "home", "federation create": "home data", "invite": "home role expires", "join": "home", "start": "home role data",
-		"status": inspecting, "peers": inspecting, "rounds": inspecting, "deltas": inspecting, "delta show": inspecting, "models": inspecting,
+		"top":    inspecting + " address token-file once",
+		"status": inspecting + " address token-file ca-file", "peers": inspecting, "rounds": inspecting, "deltas": inspecting, "delta show": inspecting, "models": inspecting,
 		"eval": inspecting + " data split", "generate": inspecting + " row data file text",
 		"config show": inspecting, "data inspect": inspecting, "data generate": "homes rows-per-home seed", "version": "json",
 		"adapter export": inspecting + " format merge delta base",

@@ -106,7 +106,7 @@ Exit codes: ` + exitCodes + ".",
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.AddCommand(
 		newTestnetCommand(), newInitCommand(), newFederationCommand(), newInviteCommand(), newJoinCommand(), newStartCommand(),
-		newDashboardCommand(), newWatchCommand(), newLogCommand(), newMetricsCommand(),
+		newDashboardCommand(), newTopCommand(), newWatchCommand(), newLogCommand(), newMetricsCommand(),
 		newStatusCommand(), newPeersCommand(), newRoundsCommand(), newDeltasCommand(), newDeltaCommand(), newVerifyCommand(), newModelsCommand(),
 		newModelCommand(), newExperimentCommand(), newEvalCommand(), newGenerateCommand(), newAdapterCommand(), newDataCommand(), newBenchCommand(), newConfigCommand(), newVersionCommand(),
 		newMembersCommand(), newRevokeCommand(), newRenewCommand(),

@@ -67,6 +67,11 @@ func (c *Client) Rounds(ctx context.Context) ([]Round, error) {
 	return call[[]Round](ctx, c, http.MethodGet, "/v1/rounds", nil)
 }
 
+// RoundsFrom asks for the aggregate of a round and those after it.
+func (c *Client) RoundsFrom(ctx context.Context, round uint64) ([]Round, error) {
+	return call[[]Round](ctx, c, http.MethodGet, fmt.Sprintf("/v1/rounds?from=%d", round), nil)
+}
+
 // Deltas asks for the delta records, by round and author.
 func (c *Client) Deltas(ctx context.Context) ([]Delta, error) {
 	return call[[]Delta](ctx, c, http.MethodGet, "/v1/deltas", nil)
