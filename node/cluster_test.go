@@ -71,15 +71,19 @@ func newCluster(t *testing.T, policy record.RoundPolicy) *cluster {
 	return newClusterOf(t, 1, policy)
 }
 
-func newClusterOf(t *testing.T, families int, policy record.RoundPolicy) *cluster {
+func newClusterOf(t *testing.T, families int, policy record.RoundPolicy, change ...func(*method.Config)) *cluster {
 	t.Helper()
+	cfg := tinyMethod()
+	for _, f := range change {
+		f(&cfg)
+	}
 	c := &cluster{t: t, dir: t.TempDir(), nodes: map[string]*member{}}
 	rows := filepath.Join(c.dir, "super-rows")
 	writeTiny(t, rows, 1, tinyRows("s", 12, 4))
 	s := c.home("super", func(cfg *Config) { cfg.Data = rows })
 	edgeBase, otherBase, superBase := tinyBases(t, c.dir)
 	_, err := s.home.CreateFederation(t.Context(), FederationSpec{
-		Name: "tiny", Data: rows, EdgeBases: []string{edgeBase, otherBase}[:families], SuperBase: superBase, Method: tinyMethod(), Share: method.DefaultShare(), Policy: policy,
+		Name: "tiny", Data: rows, EdgeBases: []string{edgeBase, otherBase}[:families], SuperBase: superBase, Method: cfg, Share: method.DefaultShare(), Policy: policy,
 	})
 	if err != nil {
 		t.Fatal(err)

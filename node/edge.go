@@ -40,6 +40,7 @@ func newEdge(l *learner) (*edge, error) {
 	if err != nil {
 		return nil, fmt.Errorf("build the edge's model: %w", err)
 	}
+	m.SecretNoise()
 	e := &edge{learner: l, model: m}
 	if ok, err := getJSON(l.store, keyEdge, &e.state); err != nil {
 		return nil, err

@@ -13,6 +13,7 @@ import (
 	"github.com/ipfs/go-cid"
 	"github.com/libp2p/go-libp2p/core/peer"
 
+	"github.com/mlecs/mlecs/learn/method"
 	"github.com/mlecs/mlecs/node/api"
 	"github.com/mlecs/mlecs/storage"
 	"github.com/mlecs/mlecs/storage/record"
@@ -129,8 +130,25 @@ func (v *view) describe() (*api.Status, error) {
 		base := v.seat.base()
 		s.Family, s.Families = v.seat.family, len(v.genesis.Bases.Edge)
 		s.Base, s.BaseCID = base.Name, base.Blob.CID.String()
+		s.Privacy = v.privacy(id, s.Round)
 	}
 	return s, nil
+}
+
+// privacy is what this edge's newest delta says of all of them; nil where the federation does without. round is the newest aggregate's.
+func (v *view) privacy(self peer.ID, round uint64) *api.Privacy {
+	m := v.genesis.method
+	if m.DPNoise == 0 || v.member.Role != record.RoleEdge {
+		return nil
+	}
+	p := &api.Privacy{Clip: m.DPClip, Noise: m.DPNoise, Delta: method.PrivacyDelta}
+	for trained := round + 1; trained > 0; trained-- {
+		if d := v.ledger.own(self, trained); d != nil {
+			p.Epsilon = d.body.Metrics[method.MetricEpsilon]
+			break
+		}
+	}
+	return p
 }
 
 // show puts the facts into a status.

@@ -48,6 +48,10 @@ func showStatus(p *page, s *api.Status) {
 	if s.Disputed > 0 {
 		disputed = fmt.Sprintf("%d aggregates: see mlecs peers and mlecs rounds", s.Disputed)
 	}
+	privacy := ""
+	if s.Privacy != nil {
+		privacy = fmt.Sprintf("epsilon %.3g at delta %.0e, for all deltas so far: norm %g, noise %g times that", s.Privacy.Epsilon, s.Privacy.Delta, s.Privacy.Clip, s.Privacy.Noise)
+	}
 	p.fields(
 		"node", s.Name,
 		"state", state,
@@ -63,6 +67,7 @@ func showStatus(p *page, s *api.Status) {
 		"base model", base,
 		"parameters", params,
 		"rows", fmt.Sprintf("%d private for training, %d for testing, %d public", s.TrainRows, s.TestRows, s.PublicRows),
+		"privacy", privacy,
 		"peers", fmt.Sprintf("%d connected", s.Peers),
 		"traffic", fmt.Sprintf("%s sent, %s received", bytesText(s.BytesSent), bytesText(s.BytesReceived)),
 		"refused", fmt.Sprintf("%d records, %d blobs, %d peers", s.RejectedRecords, s.RejectedBlobs, s.RefusedPeers),

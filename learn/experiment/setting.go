@@ -27,6 +27,10 @@ type Setting struct {
 	Codec            string `json:"codec,omitempty"`
 	AggregateCodec   string `json:"aggregate_codec,omitempty"`
 	SupervisionCodec string `json:"supervision_codec,omitempty"`
+
+	// What bounds what deltas tell of private rows, as in method.Config; 0: as the hyper-parameters say. Of mlecs alone.
+	DPClip  float64 `json:"dp_clip,omitempty"`
+	DPNoise float64 `json:"dp_noise,omitempty"`
 }
 
 // Default is the setting S3 of the design: many nodes with few rows each, in two structures, without labels on their public rows.
@@ -64,6 +68,7 @@ func (s Setting) exchange(cfg method.Config) method.Config {
 	cfg.Codec = cmp.Or(s.Codec, cfg.Codec)
 	cfg.AggregateCodec = cmp.Or(s.AggregateCodec, cfg.AggregateCodec)
 	cfg.SupervisionCodec = cmp.Or(s.SupervisionCodec, cfg.SupervisionCodec)
+	cfg.DPClip, cfg.DPNoise = cmp.Or(s.DPClip, cfg.DPClip), cmp.Or(s.DPNoise, cfg.DPNoise)
 	return cfg
 }
 

@@ -39,6 +39,10 @@ type Config struct {
 	Mu           float64  `json:"mu"`       // weight of fedprox's proximal term
 	Families     []Family `json:"families"` // structures of the families beyond the first, whose structure is Spec; empty: one family
 
+	// What leaves an edge in a round is clipped to the norm DPClip, and normal noise of deviation DPNoise * DPClip is added; 0: neither.
+	DPClip  float64 `json:"dp_clip,omitempty"`
+	DPNoise float64 `json:"dp_noise,omitempty"`
+
 	// How what is exchanged is encoded, as adapter.ParseCodec reads it.
 	Codec            string `json:"codec"`             // of deltas: any codec
 	AggregateCodec   string `json:"aggregate_codec"`   // safetensors, bf16 or int8
@@ -132,6 +136,9 @@ func (c Config) Validate() error {
 		return fmt.Errorf("method: public_labels is %q; it must be %q or %q", c.PublicLabels, LabelsCloud, LabelsEdges)
 	}
 	if err := c.validateCodecs(); err != nil {
+		return err
+	}
+	if err := c.validatePrivacy(); err != nil {
 		return err
 	}
 	return c.validateFamilies()

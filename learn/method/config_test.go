@@ -43,6 +43,8 @@ func TestValidateNamesTheField(t *testing.T) {
 		"spec.rank is 0":    func(c *method.Config) { c.Spec.Rank = 0 },
 		"spec.dropout is 1": func(c *method.Config) { c.Spec.Dropout = 1 },
 		"max_tokens is 1":   func(c *method.Config) { c.MaxTokens = 1 },
+		"dp_clip is -1":     func(c *method.Config) { c.DPClip = -1 },
+		"dp_clip is not":    func(c *method.Config) { c.DPNoise = 1 },
 	} {
 		c := method.Default()
 		spoil(&c)

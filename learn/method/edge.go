@@ -18,6 +18,7 @@ type Edge struct {
 	share   []string
 	early   bool // the delta is what CCL leaves, as in the paper, and not what AMT does
 	outbox  *outbox
+	secret  bool               // noise that protects what is sent comes from the system's randomness
 	start   *adapter.Component // what the next round begins with in place of the component of this name; nil: nothing
 	lessons *lessons           // nil before the first aggregate
 	taught  []row              // the public rows that lessons speak of
@@ -150,12 +151,16 @@ func (e *Edge) Round(ctx context.Context, round uint64, p Progress) (*Delta, err
 		Round: round, Modalities: e.names(), Rows: len(e.private), Public: len(e.taught),
 		Metrics: map[string]float64{"amt_lm": private.LM},
 	}
+	if learned, err = e.protect(round, started, learned); err != nil {
+		return nil, fmt.Errorf("delta of round %d: %w", round, err)
+	}
 	if d.Components, d.Blobs, err = e.outbox.send(started, learned); err != nil {
 		return nil, fmt.Errorf("delta of round %d: %w", round, err)
 	}
 	if len(e.taught) > 0 {
 		d.Metrics["ccl_soft"], d.Metrics["ccl_contrast"] = public.Soft, public.Contrast
 	}
+	e.tell(d)
 	return d, nil
 }
 

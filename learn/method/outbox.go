@@ -7,6 +7,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/mlecs/mlecs/learn/adapter"
@@ -15,9 +16,10 @@ import (
 // outbox turns what an edge has learned into what it sends. With a codec of differences it keeps what that loses for the next round.
 type outbox struct {
 	codec    adapter.Codec
-	initial  map[string]adapter.Component // of all shared components; nil if the codec does not code differences
+	initial  map[string]adapter.Component // of all shared components
 	replaced map[string]bool              // components that the last aggregate absorbed had
 	lost     map[string]*adapter.Feedback // of components that were sent
+	released uint64                       // how many times protected values were sent
 }
 
 func newOutbox(codec string, initial []adapter.Component) (*outbox, error) {
@@ -25,11 +27,7 @@ func newOutbox(codec string, initial []adapter.Component) (*outbox, error) {
 	if err != nil {
 		return nil, err
 	}
-	o := &outbox{codec: c, replaced: map[string]bool{}, lost: map[string]*adapter.Feedback{}}
-	if adapter.OfDifferences(c.Name()) {
-		o.initial = byName(initial)
-	}
-	return o, nil
+	return &outbox{codec: c, initial: byName(initial), replaced: map[string]bool{}, lost: map[string]*adapter.Feedback{}}, nil
 }
 
 // absorbed notes which components an aggregate has replaced. Of the others nothing is lost: the model still has all of it.
@@ -62,7 +60,7 @@ func (o *outbox) send(started, learned []adapter.Component) ([]adapter.Component
 }
 
 func (o *outbox) encode(started, learned adapter.Component) ([]byte, error) {
-	if o.initial == nil {
+	if !adapter.OfDifferences(o.codec.Name()) {
 		return o.codec.Encode(learned)
 	}
 	difference, err := learned.Minus(o.reference(started))
@@ -85,9 +83,11 @@ func (o *outbox) reference(started adapter.Component) adapter.Component {
 }
 
 // metaReplaced is the key of a saved outbox under which the replaced components' names are, as JSON. Its tensors are what was lost; their
-// names are those of component and tensor, with lostSeparator between them.
+// names are those of component and tensor, with lostSeparator between them. Under metaReleased is how many times protected values were
+// sent; if it is absent, never.
 const (
 	metaReplaced  = "mlecs.outbox.replaced"
+	metaReleased  = "mlecs.outbox.released"
 	lostSeparator = "|"
 )
 
@@ -102,7 +102,11 @@ func (o *outbox) write(w io.Writer) error {
 	}
 	names, err := json.Marshal(slices.Sorted(maps.Keys(o.replaced)))
 	if err == nil {
-		err = adapter.WriteTensors(w, tensors, map[string]string{metaReplaced: string(names)})
+		meta := map[string]string{metaReplaced: string(names)}
+		if o.released > 0 {
+			meta[metaReleased] = strconv.FormatUint(o.released, 10)
+		}
+		err = adapter.WriteTensors(w, tensors, meta)
 	}
 	if err != nil {
 		return fmt.Errorf("writing what is left to send: %w", err)
@@ -119,6 +123,12 @@ func (o *outbox) read(file []byte, like []adapter.Component) error {
 	var names []string
 	if err := json.Unmarshal([]byte(meta[metaReplaced]), &names); err != nil {
 		return fmt.Errorf("reading what is left to send: metadata %q: %w", metaReplaced, err)
+	}
+	var released uint64
+	if count, ok := meta[metaReleased]; ok {
+		if released, err = strconv.ParseUint(count, 10, 64); err != nil {
+			return fmt.Errorf("reading what is left to send: metadata %q: %w", metaReleased, err)
+		}
 	}
 	parts := map[string][]adapter.Tensor{}
 	for _, t := range tensors {
@@ -141,7 +151,7 @@ func (o *outbox) read(file []byte, like []adapter.Component) error {
 	if len(parts) > 0 {
 		return fmt.Errorf("reading what is left to send: components %q are not shared", slices.Sorted(maps.Keys(parts)))
 	}
-	o.lost, o.replaced = lost, map[string]bool{}
+	o.lost, o.replaced, o.released = lost, map[string]bool{}, released
 	for _, name := range names {
 		o.replaced[name] = true
 	}

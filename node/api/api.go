@@ -88,6 +88,7 @@ type Status struct {
 	TrainRows       int      `json:"train_rows"`
 	TestRows        int      `json:"test_rows"`
 	PublicRows      int      `json:"public_rows"`
+	Privacy         *Privacy `json:"privacy,omitempty"` // of an edge's private rows, where the federation has differential privacy
 	Records         int      `json:"records"`
 	BytesSent       int64    `json:"bytes_sent"`
 	BytesReceived   int64    `json:"bytes_received"`
@@ -98,6 +99,15 @@ type Status struct {
 	DiskBytes       int64    `json:"disk_bytes"`
 	Error           string   `json:"error,omitempty"` // last error of the learner, with advice
 	Done            bool     `json:"done"`            // last round absorbed and final scores stored
+}
+
+// Privacy is what all deltas of an edge tell of its private rows at most: they are (Epsilon, Delta)-differentially private together, where
+// neighbours are any two sets of private rows.
+type Privacy struct {
+	Clip    float64 `json:"clip"`    // norm of what leaves the node in a round
+	Noise   float64 `json:"noise"`   // standard deviation, of Clip
+	Epsilon float64 `json:"epsilon"` // 0 before the first delta
+	Delta   float64 `json:"delta"`
 }
 
 // Peer of a node.
