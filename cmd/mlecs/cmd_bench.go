@@ -21,6 +21,7 @@ type benchOptions struct {
 	threads int
 	kernel  string
 	json    string
+	dtype   dtypeFlag
 }
 
 // benchmark is one measurement: what it found, and how to print that.
@@ -62,6 +63,9 @@ func newBenchmarkCommand(b benchmark) *cobra.Command {
 	f := cmd.Flags()
 	if b.about != "" {
 		f.StringVar(&o.config, "config", b.config, b.about+": "+bench.Named+", or a folder as HuggingFace publishes models")
+	}
+	if b.config != "" {
+		dtypeVar(f, &o.dtype, "with what digits the frozen base is stored")
 	}
 	f.IntVar(&o.runs, "runs", b.runs, "repetitions that count")
 	f.IntVar(&o.threads, "threads", runtime.GOMAXPROCS(0), "threads to compute with")
@@ -122,9 +126,17 @@ func benchStep(ctx context.Context, o *benchOptions) (any, func(*page), error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	s, err := bench.MeasureStep(ctx, w, o.runs)
+	s, err := bench.MeasureStep(ctx, w, o.runs, o.dtype.DType)
 	return s, func(p *page) {
-		showMachine(p, s.Machine, "model", s.Config, "parameters", countText(w.Base.Params()), "training step", timing(s.Timing))
+		fields := []string{"model", s.Config, "parameters", countText(w.Base.Params()), "training step", timing(s.Timing)}
+		if b := s.Base; b != nil {
+			fields = append(fields, "base as "+b.DType, fmt.Sprintf("%s at rest, %.2f bytes a parameter", bytesText(b.Bytes), float64(b.Bytes)/float64(b.Params)),
+				"against fp32", fmt.Sprintf("%.2f of the time (%s)", s.Median/b.Float32.Median, timing(b.Float32)),
+				"loss", fmt.Sprintf("%.5f; with fp32 %.5f, difference %+.5f", b.Loss, b.Float32Loss, b.Loss-b.Float32Loss))
+		} else if s.PeakRSS > 0 {
+			fields = append(fields, "memory", fmt.Sprintf("%.2f of the weights'", float64(s.PeakRSS)/float64(s.Weights)))
+		}
+		showMachine(p, s.Machine, fields...)
 	}, err
 }
 
@@ -133,6 +145,7 @@ func benchGenerate(ctx context.Context, o *benchOptions) (any, func(*page), erro
 	if err != nil {
 		return nil, nil, err
 	}
+	w.Base = w.Base.Stored(o.dtype.DType)
 	g, err := bench.MeasureGenerate(ctx, w, o.runs)
 	return g, func(p *page) {
 		showMachine(p, g.Machine, "model", g.Config, fmt.Sprintf("%d tokens of %d rows", g.Tokens, g.Rows), timing(g.Timing),

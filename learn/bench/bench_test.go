@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/mlecs/mlecs/learn/bench"
+	"github.com/mlecs/mlecs/learn/kernel"
 	"github.com/mlecs/mlecs/learn/model"
 )
 
@@ -31,7 +32,7 @@ func keys(t *testing.T, v any) []string {
 }
 
 func TestStepSaysWhatScriptsRead(t *testing.T) {
-	s, err := bench.MeasureStep(t.Context(), tiny(), 3)
+	s, err := bench.MeasureStep(t.Context(), tiny(), 3, kernel.Float32)
 	if err != nil {
 		t.Fatal(err)
 	}

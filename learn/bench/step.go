@@ -3,6 +3,7 @@ package bench
 import (
 	"context"
 
+	"github.com/mlecs/mlecs/learn/kernel"
 	"github.com/mlecs/mlecs/learn/model"
 )
 
@@ -12,21 +13,80 @@ type Step struct {
 	Steps  int    `json:"steps"`
 	Timing
 	Machine
+	// Base is set where the base is stored otherwise than in float32.
+	Base *StoredBase `json:"base,omitempty"`
+
+	Weights int64 `json:"-"` // bytes of the parameters in float32
 }
 
-// MeasureStep makes n steps.
-func MeasureStep(ctx context.Context, w Workload, n int) (Step, error) {
+// StoredBase is what it costs and saves to store the base with fewer digits. Times and loss of float32 are of steps made in turn with those
+// of the Step, on the same batch.
+type StoredBase struct {
+	DType       string  `json:"dtype"`
+	Params      int64   `json:"params"`
+	Bytes       int64   `json:"bytes"` // at rest in memory
+	Loss        float64 `json:"loss"`  // of the first step
+	Float32Loss float64 `json:"fp32_loss"`
+	Float32     Timing  `json:"fp32"`
+}
+
+// objective is that of the steps.
+var objective = model.Objective{LM: 1, LR: 1e-4, Clip: 1}
+
+// stepper makes steps on one batch.
+type stepper struct {
+	model *model.Model
+	batch model.Batch
+	seed  uint64
+	first float64 // loss of the first step
+}
+
+func newStepper(w Workload) (*stepper, error) {
 	m, err := w.model()
 	if err != nil {
-		return Step{}, err
+		return nil, err
 	}
-	batch := w.batch(w.Rows)
-	objective := model.Objective{LM: 1, LR: 1e-4, Clip: 1}
-	var seed uint64
-	t, err := measure(ctx, n, func() error {
-		seed++
-		_, err := m.Step(batch, objective, seed)
-		return err
-	})
-	return Step{Config: w.Name, Steps: n, Timing: t, Machine: machine()}, err
+	return &stepper{model: m, batch: w.batch(w.Rows)}, nil
+}
+
+func (s *stepper) step() error {
+	s.seed++
+	loss, err := s.model.Step(s.batch, objective, s.seed)
+	if s.seed == 1 {
+		s.first = loss.Total
+	}
+	return err
+}
+
+// MeasureStep makes n steps with the base stored as d, and if that is not float32 as many with one that is.
+func MeasureStep(ctx context.Context, w Workload, n int, d kernel.DType) (Step, error) {
+	result := Step{Config: w.Name, Steps: n, Weights: 4 * w.Base.Params()}
+	if d == kernel.Float32 {
+		s, err := newStepper(w)
+		if err != nil {
+			return result, err
+		}
+		result.Timing, err = measure(ctx, n, s.step)
+		result.Machine = machine()
+		return result, err
+	}
+	stored := w
+	stored.Base = w.Base.Stored(d)
+	few, err := newStepper(stored)
+	if err != nil {
+		return result, err
+	}
+	full, err := newStepper(w)
+	if err != nil {
+		return result, err
+	}
+	times, err := measureInTurn(ctx, n, few.step, full.step)
+	if err != nil {
+		return result, err
+	}
+	result.Timing, result.Machine = times[0], machine()
+	result.Base = &StoredBase{
+		DType: d.String(), Params: stored.Base.Params(), Bytes: stored.Base.Bytes(), Loss: few.first, Float32Loss: full.first, Float32: times[1],
+	}
+	return result, nil
 }

@@ -24,22 +24,38 @@ const warmUps = 2
 
 // measure runs f some times and then n times that count.
 func measure(ctx context.Context, n int, f func() error) (Timing, error) {
-	times := make([]float64, 0, n)
+	t, err := measureInTurn(ctx, n, f)
+	if err != nil {
+		return Timing{}, err
+	}
+	return t[0], nil
+}
+
+// measureInTurn is measure of several functions that are compared: each runs once before any runs again, so that what else the machine does
+// costs all alike.
+func measureInTurn(ctx context.Context, n int, fs ...func() error) ([]Timing, error) {
+	times := make([][]float64, len(fs))
 	for i := range warmUps + n {
-		if err := ctx.Err(); err != nil {
-			return Timing{}, err
-		}
-		start := time.Now()
-		if err := f(); err != nil {
-			return Timing{}, err
-		}
-		if i >= warmUps {
-			times = append(times, float64(time.Since(start).Nanoseconds())/1e6)
+		for j, f := range fs {
+			if err := ctx.Err(); err != nil {
+				return nil, err
+			}
+			start := time.Now()
+			if err := f(); err != nil {
+				return nil, err
+			}
+			if i >= warmUps {
+				times[j] = append(times[j], float64(time.Since(start).Nanoseconds())/1e6)
+			}
 		}
 	}
-	slices.Sort(times)
-	at := func(share float64) float64 { return times[int(share*float64(len(times)-1)+0.5)] }
-	return Timing{Median: at(0.5), P10: at(0.1), P90: at(0.9)}, nil
+	all := make([]Timing, len(fs))
+	for j, t := range times {
+		slices.Sort(t)
+		at := func(share float64) float64 { return t[int(share*float64(len(t)-1)+0.5)] }
+		all[j] = Timing{Median: at(0.5), P10: at(0.1), P90: at(0.9)}
+	}
+	return all, nil
 }
 
 // Machine is what a measurement ran on.

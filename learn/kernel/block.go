@@ -25,6 +25,9 @@ type product struct {
 
 	// B is panels, or if that is nil it is read where it lies, except for the last tail columns.
 	panels  []float32
+	frozen  *Frozen // if not nil, B is this, transposed if turned, and widened block by block
+	turned  bool
+	chunks  int // of the rows, that meet a block of frozen at a time
 	b       matrix
 	tail    int
 	rows    int // number of row tiles
@@ -164,6 +167,11 @@ func (p *product) Run(lo, hi int) {
 func (p *product) block(r0, r1, j0, j1 int) {
 	t := p.t
 	beta := p.beta
+	var widened *room
+	if p.frozen != nil {
+		widened = rooms.Get().(*room)
+		defer rooms.Put(widened)
+	}
 	var copied *strip
 	if p.scattered(j1 - j0) {
 		copied = strips.Get().(*strip)
@@ -171,6 +179,9 @@ func (p *product) block(r0, r1, j0, j1 int) {
 	}
 	for k0 := 0; k0 < p.k; k0 += blockK {
 		k := min(blockK, p.k-k0)
+		if widened != nil {
+			p.frozen.pack(t, widened.panels[:], p.turned, k0, k, j0, j1, widened.spare[:])
+		}
 		for r := r0; r < r1; r++ {
 			i0, i1 := r*p.m/p.rows, (r+1)*p.m/p.rows
 			a := matrix{p.a.data[i0*p.a.row+k0*p.a.col:], p.a.row, p.a.col}
@@ -178,13 +189,70 @@ func (p *product) block(r0, r1, j0, j1 int) {
 				a = copied.of(a, i1-i0, k)
 			}
 			for j := j0; j < j1; j += t.cols {
-				b, row := p.panel(j, k0)
+				var b []float32
+				var row int
+				if widened != nil {
+					b, row = widened.panels[(j-j0)*k:], t.cols
+				} else {
+					b, row = p.panel(j, k0)
+				}
 				t.run(i1-i0, min(t.cols, j1-j), k, p.alpha, a.data, a.row, a.col, b, row, beta, p.c[i0*p.ldc+j:], p.ldc)
 			}
 		}
 		beta = 1
 	}
 }
+
+// multiplyFrozen computes the product with op(W). m and n are positive.
+func multiplyFrozen(m, n, k int, alpha float32, a matrix, w *Frozen, trans bool, beta float32, c []float32, ldc int) {
+	if alpha == 0 || k == 0 {
+		scaleMatrix(m, n, beta, c, ldc)
+		return
+	}
+	p := products.Get().(*product)
+	p.t = active.forColumns(n)
+	p.m, p.n, p.k = m, n, k
+	p.alpha, p.beta = alpha, beta
+	p.a, p.c, p.ldc = a, c, ldc
+	p.frozen, p.turned = w, trans
+	p.rows = (m + p.t.rows - 1) / p.t.rows
+	p.chunks = (m + chunkRows - 1) / chunkRows
+	p.width = blockN / p.t.cols * p.t.cols
+	if columns := (n + p.width - 1) / p.width; p.chunks*columns < 8 {
+		panels := (n*p.chunks/8 + p.t.cols - 1) / p.t.cols
+		p.width = max(1, panels) * p.t.cols
+	}
+	units := p.chunks * ((n + p.width - 1) / p.width)
+	grain := 1
+	if 2*m*n*k <= inlineFlops {
+		grain = units
+	}
+	Do(units, grain, (*widening)(p))
+	p.a, p.c, p.frozen = matrix{}, nil, nil
+	products.Put(p)
+}
+
+// chunkRows of A meet a block of frozen weights before it is widened again.
+const chunkRows = 256
+
+// widening is a product with frozen weights, in units of a chunk of rows and width columns.
+type widening product
+
+func (w *widening) Run(lo, hi int) {
+	p := (*product)(w)
+	for u := lo; u < hi; u++ {
+		j0, chunk := u/p.chunks*p.width, u%p.chunks
+		p.block(chunk*p.rows/p.chunks, (chunk+1)*p.rows/p.chunks, j0, min(p.n, j0+p.width))
+	}
+}
+
+// room is where a thread widens a block of frozen weights.
+type room struct {
+	panels [blockK * blockN]float32
+	spare  [8 * blockK]float32
+}
+
+var rooms = sync.Pool{New: func() any { return new(room) }}
 
 // strip is room for a strip of A, column by column.
 type strip [12 * blockK]float32

@@ -5,7 +5,9 @@
 // A product goes through three layers. Gemm, GemmPacked and BLAS.Sgemm check their arguments and describe the operands
 // as strided matrices (gemm.go); multiply cuts C into blocks and hands them to threads (block.go); a micro-kernel
 // computes one tile of C in registers (tile_*.go). Operands are read where they lie when the micro-kernel can do so
-// without loss and are packed into panels when it cannot (pack.go). Frozen weights are packed once, by Pack.
+// without loss and are packed into panels when it cannot (pack.go). Frozen weights are stored once, by Freeze, in float32, bfloat16 or
+// bytes: a product with them or their transpose widens and packs one block at a time, in the cache (frozen.go). What is used most may be
+// packed once and for all, by Pack.
 //
 // Vector functions check their arguments and run in vector_amd64.go, with AVX2, or in vector_portable.go. The assembly is
 // written by the program in gen, a module of its own: go generate.

@@ -49,6 +49,12 @@ func packPanel(dst []float32, width int, src []float32, row, col, k, cols int) {
 		}
 		return
 	}
+	transposeColumns(dst, width, src, col, k, cols)
+	clearColumns(dst, width, cols)
+}
+
+// transposeColumns copies a k x cols matrix whose columns are contiguous, col elements apart, to rows width elements apart.
+func transposeColumns(dst []float32, width int, src []float32, col, k, cols int) {
 	// Blocks of 8 columns and 8 rows, as far as they go.
 	j := 0
 	for ; k >= 8 && cols-j >= 8; j += 8 {
@@ -56,10 +62,15 @@ func packPanel(dst []float32, width int, src []float32, row, col, k, cols int) {
 		transposeRest(dst, width, src, col, j, j+8, k&^7, k)
 	}
 	transposeRest(dst, width, src, col, j, cols, 0, k)
-	for j := cols; j < width; j++ {
-		for p := range k {
-			dst[p*width+j] = 0
-		}
+}
+
+// clearColumns clears the columns from cols on of a panel.
+func clearColumns(panel []float32, width, cols int) {
+	if cols == width {
+		return
+	}
+	for ; len(panel) > 0; panel = panel[width:] {
+		clear(panel[cols:width])
 	}
 }
 

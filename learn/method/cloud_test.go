@@ -125,14 +125,13 @@ func TestCloudRefuses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	other := *small
-	other.Tokenizer = tok
+	other := &model.Base{Config: small.Config, Tensors: small.Tensors, Tokenizer: tok}
 	for want, c := range map[string]struct {
 		small  *model.Base
 		public []method.Example
 		share  []string
 	}{
-		"need one tokenizer":            {&other, public, nil},
+		"need one tokenizer":            {other, public, nil},
 		"needs public rows":             {small, nil, nil},
 		`"public-0" has no target`:      {small, withoutTargets(public), nil},
 		`"public-0" is empty or occurs`: {small, append(public, public[0]), nil},

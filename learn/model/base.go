@@ -5,12 +5,14 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
 	"math"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/mlecs/mlecs/learn/adapter"
 	"github.com/mlecs/mlecs/learn/kernel"
@@ -22,6 +24,11 @@ type Base struct {
 	Config    Config
 	Tensors   map[string]adapter.Tensor // by their names and in their shapes in HuggingFace's files of the family
 	Tokenizer *Tokenizer
+
+	stored    frozen // the matrices, if not in Tensors: see Stored
+	digest    string // of what was stored
+	preparing sync.Once
+	prepared  frozen // see weights
 }
 
 // Keys of the file's metadata.
@@ -37,7 +44,7 @@ const (
 func (b *Base) Params() int64 {
 	var n int64
 	for _, t := range b.Tensors {
-		n += int64(len(t.Data))
+		n += named{t.Name, t.Shape}.size()
 	}
 	return n
 }
@@ -71,6 +78,9 @@ func (b *Base) Validate() error {
 	}
 	for _, w := range want {
 		t := b.Tensors[w.name]
+		if b.stored[w.name] != nil {
+			continue // was checked before it was stored
+		}
 		if !slices.Equal(t.Shape, w.shape) || int64(len(t.Data)) != w.size() {
 			return fmt.Errorf("tensor %s has shape %v and %d values, the config wants %v", w.name, t.Shape, len(t.Data), w.shape)
 		}
@@ -101,7 +111,7 @@ func listed(tensors []named) string {
 
 // Write encodes the base; equal bases give equal bytes.
 func (b *Base) Write(w io.Writer) error {
-	if err := b.Validate(); err != nil {
+	if err := errors.Join(b.checkWhole(), b.Validate()); err != nil {
 		return fmt.Errorf("write base: %w", err)
 	}
 	if b.Tokenizer == nil {
@@ -157,7 +167,7 @@ func (b *Base) TwinsOfEnd() int {
 		return 0
 	}
 	dim := b.Config.Dim
-	head := b.Tensors[b.Config.arch().names().head].Data
+	head := b.whole(b.Config.arch().names().head).Data
 	row := func(id int) []float32 { return head[id*dim:][:dim] }
 	end := row(b.Tokenizer.End())
 	length := kernel.Dot(end, end)
@@ -179,31 +189,39 @@ func (b *Base) Merged(p *adapter.PEFT) (*Base, error) {
 		return nil, fmt.Errorf("merge: fan_in_fan_out is %v, the base is a %v: %w", p.FanInFanOut, b.Config.Family, adapter.ErrStructure)
 	}
 	tuned, err := p.Merge(func(name string) (adapter.Tensor, bool) {
-		t, ok := b.Tensors[name]
-		return t, ok
+		_, ok := b.Tensors[name]
+		return b.whole(name), ok
 	})
 	if err != nil {
 		return nil, err
 	}
 	merged := &Base{Config: b.Config, Tokenizer: b.Tokenizer, Tensors: maps.Clone(b.Tensors)}
+	for name := range b.stored {
+		merged.Tensors[name] = b.whole(name)
+	}
 	for _, t := range tuned {
 		merged.Tensors[t.Name] = t
 	}
-	return merged, nil
+	return merged.Stored(b.DType()), nil
 }
 
 // Digest names the weights: LoRA of different bases must not be averaged.
 func (b *Base) Digest() string {
+	if b.digest != "" {
+		return b.digest
+	}
 	h := sha256.New()
-	var raw []byte
+	raw := make([]byte, 0, 1<<16)
 	for _, name := range slices.Sorted(maps.Keys(b.Tensors)) {
 		t := b.Tensors[name]
 		fmt.Fprintf(h, "%q %v\n", name, t.Shape)
-		raw = raw[:0]
-		for _, v := range t.Data {
-			raw = binary.LittleEndian.AppendUint32(raw, math.Float32bits(v))
+		for part := range slices.Chunk(t.Data, cap(raw)/4) {
+			raw = raw[:0]
+			for _, v := range part {
+				raw = binary.LittleEndian.AppendUint32(raw, math.Float32bits(v))
+			}
+			h.Write(raw)
 		}
-		h.Write(raw)
 	}
 	return hex.EncodeToString(h.Sum(nil)[:16])
 }

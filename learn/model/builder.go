@@ -12,8 +12,8 @@ import (
 type builder struct {
 	g       *op.Graph
 	trained map[string]*parameter
-	frozen  map[string]adapter.Tensor
-	packed  packs
+	tensors map[string]adapter.Tensor // frozen
+	weights frozen
 	train   bool // trained tensors get gradients, dropout is on
 	seed    *uint64
 
@@ -24,9 +24,9 @@ type builder struct {
 	err    error
 }
 
-func newBuilder(trained map[string]*parameter, frozen map[string]adapter.Tensor, packed packs, train bool) *builder {
+func newBuilder(trained map[string]*parameter, tensors map[string]adapter.Tensor, weights frozen, train bool) *builder {
 	return &builder{
-		g: op.NewGraph(), trained: trained, frozen: frozen, packed: packed, train: train,
+		g: op.NewGraph(), trained: trained, tensors: tensors, weights: weights, train: train,
 		seed: new(uint64), nodes: make(map[string]*gorgonia.Node),
 	}
 }
@@ -38,7 +38,7 @@ func (b *builder) tensor(name string) *gorgonia.Node {
 	}
 	var n *gorgonia.Node
 	if p, ok := b.trained[name]; !ok {
-		t := b.frozen[name]
+		t := b.tensors[name]
 		n = b.g.Input(name, t.Shape, t.Data)
 	} else if b.train {
 		n = b.g.Param(name, p.Shape, p.Data)

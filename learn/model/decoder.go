@@ -6,34 +6,20 @@ import (
 	"github.com/mlecs/mlecs/learn/op"
 )
 
-// packs are frozen matrices by tensor name, prepared for products and shared by all graphs of a model.
-type packs map[string]*op.Packed
-
-func packBase(b *Base) packs {
-	all, n := make(packs), b.Config.arch().names()
-	for _, t := range b.Config.tensors() {
-		table := t.name == n.positions || t.name == n.tokens && n.tokens != n.head // looked up in, not multiplied with
-		if len(t.shape) == 2 && !table {
-			all[t.name] = op.Pack(b.Tensors[t.name].Data, t.shape[0], t.shape[1])
-		}
-	}
-	return all
-}
-
 // decoder builds the blocks of one backbone.
 type decoder struct {
 	arch    architecture
 	lora    lora
-	packed  packs
+	frozen  frozen
 	steps   int
 	rope    *op.Rope
 	scratch *op.Scratch
 	noise   func(rate float64) op.Noise
 }
 
-func newDecoder(c Config, l lora, packed packs, steps int, noise func(rate float64) op.Noise) *decoder {
+func newDecoder(c Config, l lora, weights frozen, steps int, noise func(rate float64) op.Noise) *decoder {
 	a := c.arch()
-	return &decoder{arch: a, lora: l, packed: packed, steps: steps, rope: a.newRope(steps), scratch: new(op.Scratch), noise: noise}
+	return &decoder{arch: a, lora: l, frozen: weights, steps: steps, rope: a.newRope(steps), scratch: new(op.Scratch), noise: noise}
 }
 
 // block is one transformer block with its LoRA, and the names of its tensors in the order of op.Block's inputs.
@@ -51,7 +37,7 @@ func (d *decoder) block(layer int) (*op.Block, []string) {
 		f := affines[0]
 		affines = affines[1:]
 		module := prefix + p.name
-		f.Packed = d.packed[module+".weight"]
+		f.Frozen = d.frozen[module+".weight"]
 		if d.lora.on(p) {
 			f.Rank, f.Scale, f.Noise = d.lora.rank, d.lora.scale, d.noise(d.lora.dropout)
 			all = append(all, loraPrefix(module)+loraA, loraPrefix(module)+loraB)
@@ -63,8 +49,9 @@ func (d *decoder) block(layer int) (*op.Block, []string) {
 // decode adds the backbone and gives the hidden states after the last norm, [rows*(prompt+slots), dim], or if most is not 0 only
 // those of at most so many positions, which the last block is to Keep.
 func (b *builder) decode(c Config, l lora, embed *op.Embed, prompts *gorgonia.Node, most int) (hidden *gorgonia.Node, last *op.Block) {
-	d := newDecoder(c, l, b.packed, embed.Prompt+embed.Slots, b.noise)
+	d := newDecoder(c, l, b.weights, embed.Prompt+embed.Slots, b.noise)
 	n := d.arch.names()
+	embed.Tokens, embed.Positions = b.weights[n.tokens], b.weights[n.positions]
 	in := []*gorgonia.Node{b.tensor(n.tokens)}
 	if embed.Rotary = n.positions == ""; !embed.Rotary {
 		in = append(in, b.tensor(n.positions))

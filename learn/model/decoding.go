@@ -10,45 +10,43 @@ import (
 // decoding runs the backbone on some rows outside a graph, with a key-value cache: the ops are those of the training graph,
 // without dropout.
 type decoding struct {
-	config Config
-	embed  op.Embed
-	tables [][]float32 // of tokens, and of positions if there is such a table
-	head   []float32
-	packed *op.Packed // of the head
-	norm   op.Norm
-	last   [][]float32 // parameters of norm
-	blocks []*op.Block
+	config         Config
+	rows, capacity int // the caches' rows, and positions of each
+	embed          op.Embed
+	tables         [][]float32 // of tokens, and of positions if there is such a table; embed has the frozen ones
+	head           *kernel.Frozen
+	norm           op.Norm
+	last           [][]float32 // x and the parameters of norm
+	blocks         []*op.Block
 	// per block
 	weights [][][]float32 // in the order of op.Block's inputs
 	caches  []*op.Cache
 
 	length []int     // positions of each row so far
 	logits []float32 // of the next token of each row of the last read or append
+	x      []float32 // hidden states of the last append
+	start  []int
 }
 
-// newDecoding makes room for the texts after prompt soft prompts each, and limit tokens more. trained tensors take
-// precedence over the base's.
-func newDecoding(base *Base, l lora, trained map[string]*parameter, packed packs, prompt int, texts [][]int, limit int) *decoding {
+// newDecoding makes room for rows of at most capacity positions, of which the first prompt are soft. trained tensors take precedence over
+// the base's.
+func newDecoding(base *Base, l lora, trained map[string]*parameter, prompt, rows, capacity int) *decoding {
 	data := func(name string) []float32 {
 		if p, ok := trained[name]; ok {
 			return p.Data
 		}
 		return base.Tensors[name].Data
 	}
-	c := base.Config
-	longest := 0
-	for _, text := range texts {
-		longest = max(longest, len(text))
-	}
-	capacity := min(prompt+longest+limit, c.Positions)
-	from := newDecoder(c, l, packed, capacity, func(float64) op.Noise { return op.Noise{} })
+	c, weights := base.Config, base.weights()
+	from := newDecoder(c, l, weights, capacity, func(float64) op.Noise { return op.Noise{} })
 	n := from.arch.names()
 	d := &decoding{
-		config: c, embed: op.Embed{Prompt: prompt, Rotary: n.positions == ""}, tables: [][]float32{data(n.tokens)},
-		head: data(n.head), packed: packed[n.head], norm: from.arch.newNorm(),
+		config: c, rows: rows, capacity: capacity, head: weights[n.head], norm: from.arch.newNorm(), last: make([][]float32, 1),
+		embed:  op.Embed{Prompt: prompt, Rotary: n.positions == "", Tokens: weights[n.tokens], Positions: weights[n.positions]},
+		tables: make([][]float32, 1, 2),
 	}
 	if !d.embed.Rotary {
-		d.tables = append(d.tables, data(n.positions))
+		d.tables = d.tables[:2]
 	}
 	for _, t := range n.norm.tensors("") {
 		d.last = append(d.last, data(t.name))
@@ -60,7 +58,35 @@ func newDecoding(base *Base, l lora, trained map[string]*parameter, packed packs
 			weights[j] = data(name)
 		}
 		d.blocks, d.weights = append(d.blocks, block), append(d.weights, weights)
-		d.caches = append(d.caches, block.NewCache(len(texts), capacity))
+		d.caches = append(d.caches, block.NewCache(rows, capacity))
+	}
+	return d
+}
+
+// positionsFor is how many a decoding of texts and limit tokens more needs.
+func (c Config) positionsFor(prompt int, texts [][]int, limit int) int {
+	longest := 0
+	for _, text := range texts {
+		longest = max(longest, len(text))
+	}
+	return min(prompt+longest+limit, c.Positions)
+}
+
+// keptCache is how many float32 of keys and values a model keeps from one call to the next.
+const keptCache = 1 << 24
+
+// decoding gives a decoding with room for the rows: the last one, if it has.
+func (m *Model) decoding(rows, capacity int) *decoding {
+	d := m.decoder
+	if d == nil || d.rows < rows || d.capacity < capacity {
+		if d != nil {
+			rows, capacity = max(rows, d.rows), max(capacity, d.capacity)
+		}
+		m.decoder = nil // its memory may serve the next one
+		d = newDecoding(m.base, m.spec.lora(), m.byName, m.spec.Prompt, rows, capacity)
+		if c := m.base.Config; rows*capacity*c.Layers*c.Dim <= keptCache/2 {
+			m.decoder = d
+		}
 	}
 	return d
 }
@@ -104,10 +130,15 @@ func (d *decoding) read(prompts []float32, texts [][]int) {
 // append adds one token to each of the rows and computes the logits after them, in the order of rows.
 func (d *decoding) append(rows, ids []int) {
 	dim := d.config.Dim
-	x, start := make([]float32, len(rows)*dim), make([]int, len(rows))
+	if cap(d.x) < len(rows)*dim {
+		d.x, d.start = make([]float32, len(rows)*dim), make([]int, len(rows))
+	}
+	x, start := d.x[:len(rows)*dim], d.start[:len(rows)]
+	one := d.embed
+	one.Rows, one.Slots, one.Prompt, one.IDs = 1, 1, 0, make([]int32, 1)
 	for i, row := range rows {
 		start[i] = d.length[row]
-		one := op.Embed{Rows: 1, Slots: 1, Rotary: d.embed.Rotary, IDs: []int32{int32(ids[i])}, Offset: start[i]}
+		one.IDs[0], one.Offset = int32(ids[i]), start[i]
 		one.Forward(x[i*dim:][:dim], d.tables)
 		d.length[row]++
 	}
@@ -124,14 +155,15 @@ func (d *decoding) extend(x []float32, n int, rows, start []int) {
 
 // next computes the logits of hidden states [n, dim].
 func (d *decoding) next(x []float32) {
-	dim, vocab := d.config.Dim, d.config.Vocab
-	n := len(x) / dim
-	d.norm.Forward(x, append([][]float32{x}, d.last...))
+	vocab := d.config.Vocab
+	n := len(x) / d.config.Dim
+	d.last[0] = x
+	d.norm.Forward(x, d.last)
 	if cap(d.logits) < n*vocab {
 		d.logits = make([]float32, n*vocab)
 	}
 	d.logits = d.logits[:n*vocab]
-	op.Logits(d.logits, x, d.head, d.packed, dim)
+	op.Logits(d.logits, x, d.head)
 }
 
 // argmax is the index of the largest value, the lowest among equals.

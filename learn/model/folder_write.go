@@ -3,6 +3,7 @@ package model
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -20,7 +21,7 @@ func (b *Base) WriteFolder(dir string) error {
 }
 
 func (b *Base) writeFolder(dir string) error {
-	if err := b.Validate(); err != nil {
+	if err := errors.Join(b.checkWhole(), b.Validate()); err != nil {
 		return err
 	}
 	config, err := b.folderConfig()

@@ -42,7 +42,7 @@ func (m *Model) Answer(b Batch, limit, k int) ([]SoftTarget, error) {
 		if b.Text != nil {
 			copy(texts, b.Text[from:to])
 		}
-		d := newDecoding(m.base, m.spec.lora(), m.byName, m.packed, m.spec.Prompt, texts, limit)
+		d := m.decoding(to-from, m.base.Config.positionsFor(m.spec.Prompt, texts, limit))
 		d.read(prompts, texts)
 		all = append(all, d.greedy(limit, k, m.end)...)
 	}

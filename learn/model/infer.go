@@ -20,7 +20,7 @@ type fuseGraph struct {
 }
 
 func (m *Model) newFuseGraph(rows int) (*fuseGraph, error) {
-	b := newBuilder(m.byName, m.base.Tensors, m.packed, false)
+	b := newBuilder(m.byName, m.base.Tensors, m.base.weights(), false)
 	g := &fuseGraph{b: b, fusion: b.fusion(m.spec, rows)}
 	g.fused, g.prompts = g.fusion.representation(), g.fusion.prompts()
 	return g, b.finish(nil)

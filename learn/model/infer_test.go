@@ -84,3 +84,27 @@ func TestFuse(t *testing.T) {
 		}
 	}
 }
+
+// TestAnswersDoNotDependOnWhatWasDecodedBefore: a model keeps its decoder, with keys and values of other rows in it.
+func TestAnswersDoNotDependOnWhatWasDecodedBefore(t *testing.T) {
+	eachFamily(t, func(t *testing.T, family model.Family) {
+		base, s := tinyOf(t, family, 1), spec()
+		used := newModel(t, base, s)
+		for _, c := range []struct{ rows, limit int }{{5, 8}, {2, 3}, {40, 3}, {3, 12}, {1, 1}} {
+			b := rows(base, s, c.rows)
+			got, err := used.Answer(b, c.limit, 3)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want, err := newModel(t, base, s).Answer(b, c.limit, 3)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i := range want {
+				if !slices.Equal(got[i].IDs, want[i].IDs) || !slices.EqualFunc(got[i].TopLog, want[i].TopLog, slices.Equal[[]float32]) {
+					t.Fatalf("row %d of %d, %d tokens: %v, a new model says %v", i, c.rows, c.limit, got[i], want[i])
+				}
+			}
+		}
+	})
+}

@@ -9,13 +9,13 @@ type Model struct {
 	base    *Base
 	spec    Spec
 	end     int // id of the end-of-text token, -1 without a tokenizer
-	packed  packs
 	params  []*parameter
 	byName  map[string]*parameter
 	parts   []partition
 	graphs  cache[graphKey, *stepGraph]
 	fusions cache[int, *fuseGraph]
 	seqs    []sequence // of the last Step; reused
+	decoder *decoding  // of the last Answer; reused
 }
 
 // partition is a component as a range of params.
@@ -37,7 +37,7 @@ func New(base *Base, spec Spec, seed uint64) (*Model, error) {
 		return nil, fmt.Errorf("spec: %d soft prompts leave no room in the base's %d positions", spec.Prompt, base.Config.Positions)
 	}
 	spec.Targets = spec.targetsOf(base.Config.arch())
-	m := &Model{base: base, spec: spec, end: -1, packed: packBase(base), byName: make(map[string]*parameter)}
+	m := &Model{base: base, spec: spec, end: -1, byName: make(map[string]*parameter)}
 	if base.Tokenizer != nil {
 		m.end = base.Tokenizer.End()
 	}

@@ -158,7 +158,7 @@ func TestReferenceLlama(t *testing.T) { testReference(t, "llama-tiny") }
 // testReference compares logits, losses and gradients, with and without LoRA and soft prompt.
 func testReference(t *testing.T, name string) {
 	c := loadReference(t, name)
-	packed := packBase(c.base)
+	weights := c.base.weights()
 	for _, test := range []struct {
 		name         string
 		lora, prompt bool
@@ -203,7 +203,7 @@ func testReference(t *testing.T, name string) {
 				}
 			}
 
-			b := newBuilder(trained, c.base.Tensors, packed, true)
+			b := newBuilder(trained, c.base.Tensors, weights, true)
 			var prompts *gorgonia.Node
 			if test.prompt {
 				prompts = b.tensor(c.prompt.Name)
@@ -273,7 +273,8 @@ func testReferenceGreedy(t *testing.T, name string) {
 	c := loadReference(t, name)
 	steps := c.io.Generation.New
 	decode := func(l lora, trained map[string]*parameter, prompts []float32, texts [][]int) [][]int {
-		d := newDecoding(c.base, l, trained, packBase(c.base), len(prompts)/c.base.Config.Dim, texts, steps)
+		prompt := len(prompts) / c.base.Config.Dim
+		d := newDecoding(c.base, l, trained, prompt, len(texts), c.base.Config.positionsFor(prompt, texts, steps))
 		var all []float32
 		for range texts {
 			all = append(all, prompts...)

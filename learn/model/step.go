@@ -154,21 +154,21 @@ func (m *Model) sequences(all []sequence, b Batch, n int, key graphKey) []sequen
 }
 
 func (m *Model) newStepGraph(key graphKey) (*stepGraph, error) {
-	b := newBuilder(m.byName, m.base.Tensors, m.packed, true)
+	b := newBuilder(m.byName, m.base.Tensors, m.base.weights(), true)
 	g := &stepGraph{key: key, b: b, fusion: b.fusion(m.spec, key.rows), total: &op.Total{}}
 	var losses []*gorgonia.Node
 	if key.lm || key.soft {
 		hidden, head := g.addDecoder(m), b.head(m.base.Config)
-		packed := m.packed[m.base.Config.arch().names().head]
+		frozen := b.weights[m.base.Config.arch().names().head]
 		if key.lm {
 			g.lm = &op.CrossEntropy{}
-			g.lm.Packed = packed
+			g.lm.Frozen = frozen
 			g.lmNode = b.apply(g.lm, hidden, head)
 			losses = append(losses, g.lmNode)
 		}
 		if key.soft {
 			g.soft = &op.SoftTarget{}
-			g.soft.Packed = packed
+			g.soft.Frozen = frozen
 			g.softNode = b.apply(g.soft, hidden, head)
 			losses = append(losses, g.softNode)
 		}

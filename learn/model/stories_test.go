@@ -93,7 +93,7 @@ func TestReferenceStoriesTokenizer(t *testing.T) {
 func TestReferenceStoriesLikelihoods(t *testing.T) {
 	s := loadStories(t)
 	expected := readTensors(t, filepath.Join(s.dir, "logits.safetensors"))
-	packed, vocab := packBase(s.base), s.base.Config.Vocab
+	weights, vocab := s.base.weights(), s.base.Config.Vocab
 	for i, c := range s.Scored {
 		ids := append(s.base.Tokenizer.Begin(), s.base.Tokenizer.Encode(c.Text)...)
 		if !slices.Equal(ids, c.IDs) {
@@ -101,14 +101,14 @@ func TestReferenceStoriesLikelihoods(t *testing.T) {
 		}
 		embed := &op.Embed{Rows: 1, Slots: len(ids), From: []int32{0}}
 		loss := &op.CrossEntropy{}
-		loss.Packed = packed[s.base.Config.arch().names().head]
+		loss.Frozen = weights[s.base.Config.arch().names().head]
 		for j, id := range ids {
 			embed.IDs = append(embed.IDs, int32(id))
 			if j > 0 {
 				loss.At, loss.Target = append(loss.At, int32(j-1)), append(loss.Target, int32(id))
 			}
 		}
-		b := newBuilder(nil, s.base.Tensors, packed, false)
+		b := newBuilder(nil, s.base.Tensors, weights, false)
 		hidden, _ := b.decode(s.base.Config, lora{}, embed, nil, 0)
 		node := b.apply(loss, hidden, b.head(s.base.Config))
 		if err := b.finish(nil); err != nil {
@@ -136,7 +136,7 @@ func TestReferenceStoriesLikelihoods(t *testing.T) {
 
 func TestReferenceStoriesGreedy(t *testing.T) {
 	s := loadStories(t)
-	tok, packed := s.base.Tokenizer, packBase(s.base)
+	tok := s.base.Tokenizer
 	var prompts [][]int
 	limit := 0
 	for _, c := range s.Generation {
@@ -146,7 +146,7 @@ func TestReferenceStoriesGreedy(t *testing.T) {
 		}
 		prompts, limit = append(prompts, prompt), max(limit, len(c.NewIDs))
 	}
-	d := newDecoding(s.base, lora{}, nil, packed, 0, prompts, limit)
+	d := newDecoding(s.base, lora{}, nil, 0, len(prompts), s.base.Config.positionsFor(0, prompts, limit))
 	d.read(nil, prompts)
 	for i, a := range d.greedy(limit, 0, -1) {
 		c := s.Generation[i]

@@ -18,8 +18,8 @@ type Affine struct {
 	Rank  int
 	Scale float32 // alpha / Rank
 	Noise Noise   // LoRA dropout
-	// Packed, if not nil, is the weight, which must then be frozen.
-	Packed *Packed
+	// Frozen, if not nil, is the weight; the input is then not read.
+	Frozen *kernel.Frozen
 
 	name    string // in errors, for one of a Block's
 	in, out int
@@ -128,9 +128,9 @@ func (f *Affine) forwardAdd(y, x []float32, p tensors) {
 func (f *Affine) product(y []float32, beta float32, x []float32, p tensors) {
 	n := len(x) / f.in
 	if f.OutFirst {
-		timesTransposed(y, x, p.w, f.Packed, n, f.out, f.in, beta)
+		timesTransposed(y, x, p.w, f.Frozen, n, f.out, f.in, beta)
 	} else {
-		times(y, x, p.w, f.Packed, n, f.in, f.out, beta)
+		times(y, x, p.w, f.Frozen, n, f.in, f.out, beta)
 	}
 	if f.Rank == 0 {
 		return
@@ -155,9 +155,9 @@ func (f *Affine) backward(dx []float32, beta float32, d tensors, dy, x []float32
 	switch {
 	case dx == nil:
 	case f.OutFirst:
-		times(dx, dy, p.w, f.Packed, n, out, in, beta)
+		times(dx, dy, p.w, f.Frozen, n, out, in, beta)
 	default:
-		timesTransposed(dx, dy, p.w, f.Packed, n, in, out, beta)
+		timesTransposed(dx, dy, p.w, f.Frozen, n, in, out, beta)
 	}
 	switch {
 	case d.w == nil:

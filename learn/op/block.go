@@ -82,7 +82,7 @@ func NewLlamaBlock(s BlockShape, rope *Rope, scratch *Scratch) *Block {
 	return b
 }
 
-// Affines are the maps in the order of their parameters: in, out, up, down. Set their Rank, Scale, Noise and Packed before the
+// Affines are the maps in the order of their parameters: in, out, up, down. Set their Rank, Scale, Noise and Frozen before the
 // block is used.
 func (b *Block) Affines() []*Affine {
 	return append(append(append(append([]*Affine(nil), b.in...), b.out), b.up...), b.down)
@@ -169,7 +169,7 @@ func (b *Block) Forward(out []float32, in [][]float32) {
 		b.rope.turnEach(q, seqs, b.attention.Heads, 1)
 		b.rope.turnEach(k, seqs, b.attention.KVHeads, 1)
 	}
-	ctx := sized(&b.ctx, len(x)/b.dim*b.out.in)
+	ctx := b.input(&b.ctx, slotCtx, len(x)/b.dim*b.out.in, b.out)
 	b.attention.forward(ctx, q, k, v)
 	if b.Most > 0 {
 		x, ctx = gather(&b.keptX, x, b.dim, b.Keep), gather(&b.keptCtx, ctx, b.out.in, b.Keep)
@@ -212,15 +212,33 @@ func (b *Block) split(qkv []float32) (q, k, v strided) {
 	return strided{qkv[:n*nq], nq}, strided{qkv[n*nq:][:n*nk], nk}, strided{qkv[n*(nq+nk):], nk}
 }
 
+// Slots of the scratch memory for inputs of maps.
+const (
+	slotCtx = iota + 4
+	slotA2
+	slotG
+)
+
+// input is memory for the input of maps, until their gradients are computed. If none of them needs it, because the weights are frozen and
+// there is no LoRA, the blocks share it, and what it holds lasts only to the next.
+func (b *Block) input(buf *[]float32, slot, n int, maps ...*Affine) []float32 {
+	for _, f := range maps {
+		if f.Frozen == nil || f.Rank > 0 {
+			return sized(buf, n)
+		}
+	}
+	return b.scratch.slot(slot, n)
+}
+
 // finish computes the rest of the block from the attention's result. out may be x.
 func (b *Block) finish(out, x, ctx []float32, p blockTensors) {
 	size := len(x)
 	n := size / b.dim
-	h, a2 := sized(&b.h, size), sized(&b.a2, size)
+	h, a2 := sized(&b.h, size), b.input(&b.a2, slotA2, size, b.up...)
 	copy(h, x)
 	b.out.forwardAdd(h, ctx, p.out)
 	b.norm2.forward(a2, h, p.norm2)
-	u, g := sized(&b.u, n*width(b.up)), sized(&b.g, n*b.down.in)
+	u, g := sized(&b.u, n*width(b.up)), b.input(&b.g, slotG, n*b.down.in, b.down)
 	apply(u, b.up, a2, p.up[:])
 	if len(b.up) == 1 {
 		kernel.GELUSlope(g, u, u)
@@ -236,11 +254,13 @@ func (b *Block) Backward(grads [][]float32, grad []float32, in [][]float32, _ []
 	p, d := b.take(in[1:]), b.take(grads[1:])
 	seqs, x := b.sequences(in[0])
 	n := len(x) / b.dim
-	ctx := b.ctx[:n*b.out.in]
+	var ctx []float32
 	kept := len(x)
 	if b.Most > 0 {
 		kept = len(b.Keep) * b.dim
 		ctx = b.keptCtx[:len(b.Keep)*b.out.in]
+	} else {
+		ctx = b.input(&b.ctx, slotCtx, n*b.out.in, b.out)
 	}
 	dh := b.scratch.slot(2, kept)
 	b.finishGrad(dh, grad[:kept], p, d)
@@ -287,14 +307,14 @@ func (b *Block) Backward(grads [][]float32, grad []float32, in [][]float32, _ []
 func (b *Block) finishGrad(dh, grad []float32, p, d blockTensors) {
 	size := len(grad)
 	n := size / b.dim
-	g, u := b.g[:n*b.down.in], b.u[:n*width(b.up)]
+	g, u := b.input(&b.g, slotG, n*b.down.in, b.down), b.u[:n*width(b.up)]
 	dg, du := b.scratch.slot(0, len(g)), b.scratch.slot(3, len(u))
 	b.down.backward(dg, 0, d.down, grad, g, p.down)
 	for at := 0; at < len(u); at += len(dg) {
 		kernel.Mul(du[at:at+len(dg)], u[at:], dg)
 	}
 	da := b.scratch.slot(1, size)
-	applyGrad(da, b.up, d.up[:], du, b.a2[:size], p.up[:])
+	applyGrad(da, b.up, d.up[:], du, b.input(&b.a2, slotA2, size, b.up...), p.up[:])
 	b.norm2.backward(dh, d.norm2, da, b.h[:size], p.norm2)
 	addInto(dh, grad)
 }

@@ -11,8 +11,8 @@ import (
 // Head computes the logits h[at] W^T of chosen positions only, and carries their gradient back. W [vocab, dim] is the token
 // embedding where the two are tied.
 type Head struct {
-	// Packed, if not nil, is W, which must then be frozen.
-	Packed *Packed
+	// Frozen, if not nil, is W; the input is then not read.
+	Frozen *kernel.Frozen
 
 	dim, vocab int
 
@@ -33,7 +33,7 @@ func (h *Head) forward(at []int32, hidden, w []float32) []float32 {
 	for i, a := range at {
 		copy(rows[i*h.dim:][:h.dim], hidden[int(a)*h.dim:])
 	}
-	timesTransposed(logits, rows, w, h.Packed, m, h.vocab, h.dim, 0)
+	timesTransposed(logits, rows, w, h.Frozen, m, h.vocab, h.dim, 0)
 	return logits
 }
 
@@ -42,7 +42,7 @@ func (h *Head) backward(dhidden, dw, dlogits []float32, at []int32, w []float32)
 	m := len(at)
 	if dhidden != nil {
 		drows := sized(&h.drows, m*h.dim)
-		times(drows, dlogits, w, h.Packed, m, h.vocab, h.dim, 0)
+		times(drows, dlogits, w, h.Frozen, m, h.vocab, h.dim, 0)
 		clear(dhidden)
 		for i, a := range at {
 			addInto(dhidden[int(a)*h.dim:][:h.dim], drows[i*h.dim:][:h.dim])

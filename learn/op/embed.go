@@ -4,6 +4,8 @@ import (
 	"fmt"
 
 	"gorgonia.org/tensor"
+
+	"github.com/mlecs/mlecs/learn/kernel"
 )
 
 // Embed assembles the input of a decoder: every row is its soft prompts, then its token embeddings, and unless Rotary a
@@ -13,6 +15,9 @@ type Embed struct {
 	Rows, Slots, Prompt int
 	// Rotary says that there is no position table, because the blocks tell positions apart by Rope.
 	Rotary bool
+
+	// Tokens and Positions, if not nil, are the tables; the inputs are then not read.
+	Tokens, Positions *kernel.Frozen
 
 	// Sequences, if not nil, has the positions of every row that are wanted, soft prompts included. The rows of the output lie
 	// one after another without gaps.
@@ -26,6 +31,7 @@ type Embed struct {
 	Offset int
 
 	dim int
+	row []float32 // of a table
 }
 
 func (e *Embed) String() string { return "embedding" }
@@ -71,18 +77,28 @@ func (e *Embed) Forward(out []float32, in [][]float32) {
 	e.dim = len(out) / (e.Rows * (e.Prompt + e.Slots))
 	e.each(func(at, pos, prompt, id int) {
 		o := out[at : at+e.dim]
-		if positions != nil {
-			copy(o, positions[pos*e.dim:])
-		} else {
+		if e.Rotary {
 			clear(o)
+		} else {
+			copy(o, e.lookUp(positions, e.Positions, pos))
 		}
 		switch {
 		case prompt >= 0:
 			addInto(o, prompts[prompt:prompt+e.dim])
 		case id >= 0:
-			addInto(o, tokens[id*e.dim:(id+1)*e.dim])
+			addInto(o, e.lookUp(tokens, e.Tokens, id))
 		}
 	})
+}
+
+// lookUp gives row i of a table, until the next call.
+func (e *Embed) lookUp(table []float32, frozen *kernel.Frozen, i int) []float32 {
+	if frozen == nil {
+		return table[i*e.dim:][:e.dim]
+	}
+	row := sized(&e.row, e.dim)
+	frozen.Row(row, i)
+	return row
 }
 
 // Backward implements Func.

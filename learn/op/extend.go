@@ -26,7 +26,7 @@ func (c *Cache) row(r int) (k, v strided) {
 func (b *Block) Extend(x []float32, n int, in [][]float32, cache *Cache, rows, start []int) {
 	p := b.take(in)
 	q, k, v := b.project(x, p)
-	ctx := sized(&b.ctx, len(rows)*n*b.out.in)
+	ctx := b.input(&b.ctx, slotCtx, len(rows)*n*b.out.in, b.out)
 	for i, r := range rows {
 		q, k, v := q.at(i*n, 0), k.at(i*n, 0), v.at(i*n, 0)
 		if b.rope != nil {

@@ -44,7 +44,8 @@ func NewGraph() *Graph {
 	}
 }
 
-// Input adds data or a frozen tensor. The node reads data's memory on every run. Names are unique within a graph.
+// Input adds data or a frozen tensor. The node reads data's memory on every run; it is nil for what the Funcs hold themselves. Names are
+// unique within a graph.
 func (g *Graph) Input(name string, shape tensor.Shape, data []float32) *gorgonia.Node {
 	building.Lock()
 	defer building.Unlock()
@@ -60,9 +61,11 @@ func (g *Graph) Param(name string, shape tensor.Shape, data []float32) *gorgonia
 }
 
 func (g *Graph) leaf(name string, shape tensor.Shape, data []float32) *gorgonia.Node {
-	t := tensor.New(tensor.WithShape(shape...), tensor.WithBacking(data))
-	return gorgonia.NewTensor(g.g, gorgonia.Float32, len(shape),
-		gorgonia.WithShape(shape...), gorgonia.WithName(name), gorgonia.WithValue(t))
+	options := []gorgonia.NodeConsOpt{gorgonia.WithShape(shape...), gorgonia.WithName(name)}
+	if data != nil {
+		options = append(options, gorgonia.WithValue(tensor.New(tensor.WithShape(shape...), tensor.WithBacking(data))))
+	}
+	return gorgonia.NewTensor(g.g, gorgonia.Float32, len(shape), options...)
 }
 
 // Apply adds f of the inputs.

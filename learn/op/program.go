@@ -57,6 +57,8 @@ func (g *Graph) bind(memory [][]float32, nodes []*gorgonia.Node) {
 // leafMemory is the memory of data, a parameter, or the constant that the gradient of the cost is.
 func leafMemory(n *gorgonia.Node) ([]float32, error) {
 	switch v := n.Value().(type) {
+	case nil:
+		return nil, nil
 	case *tensor.Dense:
 		return v.Float32s(), nil
 	case *gorgonia.F32:

@@ -16,8 +16,9 @@ func sized(buf *[]float32, n int) []float32 {
 	return (*buf)[:n]
 }
 
-// Scratch is memory that backward passes of one graph share, because they run one after another.
-type Scratch struct{ slots [4][]float32 }
+// Scratch is memory that the blocks of one graph share, because they run one after another: slots 0 to 3 within a backward pass, the rest
+// within a forward pass.
+type Scratch struct{ slots [7][]float32 }
 
 func (s *Scratch) slot(i, n int) []float32 { return sized(&s.slots[i], n) }
 

@@ -16,6 +16,7 @@ func main() {
 	for name, write := range map[string]func(*build.Context){
 		"tile":      writeTiles,
 		"transpose": writeTranspose,
+		"widen":     writeWiden,
 		"vector":    writeVectors,
 	} {
 		if err := generate(name, write); err != nil {

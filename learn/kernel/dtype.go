@@ -1,0 +1,61 @@
+package kernel
+
+import (
+	"fmt"
+	"math"
+	"strings"
+)
+
+// DType is how the elements of a frozen matrix are stored.
+type DType int
+
+const (
+	Float32  DType = iota
+	BFloat16       // the upper half of a float32: 8 bits of precision
+	Int8           // a byte, with a float32 scale for every 64 of a row: about 1.06 bytes an element
+)
+
+var dtypeNames = []string{Float32: "fp32", BFloat16: "bf16", Int8: "int8"}
+
+// DTypes names the ways to store, most precise first.
+func DTypes() []string { return dtypeNames }
+
+func (d DType) String() string { return dtypeNames[d] }
+
+// ParseDType finds a DType by its name.
+func ParseDType(name string) (DType, error) {
+	for d, n := range dtypeNames {
+		if n == name {
+			return DType(d), nil
+		}
+	}
+	return 0, fmt.Errorf("unknown type of numbers %q; there are %s", name, strings.Join(dtypeNames, ", "))
+}
+
+// roundBFloat16 is the nearest bfloat16, the even one of two; NaN stays NaN.
+func roundBFloat16(x float32) uint16 {
+	bits := math.Float32bits(x)
+	if x != x {
+		return uint16(bits>>16) | 0x40
+	}
+	return uint16((bits + 0x7fff + bits>>16&1) >> 16)
+}
+
+// scaleGroup is how many neighbours of a row share a scale.
+const scaleGroup = 64
+
+// roundInt8 writes x, at most scaleGroup values, as multiples of the scale that it returns.
+func roundInt8(q []int8, x []float32) (scale float32) {
+	var largest float32
+	for _, v := range x {
+		largest = max(largest, v, -v)
+	}
+	if scale = largest / 127; scale == 0 {
+		clear(q)
+		return 0
+	}
+	for i, v := range x {
+		q[i] = int8(max(-127, min(127, math.RoundToEven(float64(v)/float64(scale)))))
+	}
+	return scale
+}
