@@ -193,7 +193,7 @@ func configError(file string, b []byte, err error) error {
 	}
 	line, _ := strconv.Atoi(m[1])
 	if u := yamlUnknown.FindStringSubmatch(m[2]); u != nil {
-		return api.Advise(fmt.Errorf("%s:%d: unknown key %q", file, line, u[1]), "the keys are %s; under p2p: listen, announce, bootstrap, mdns, quota; under api: listen, hosts, token_file, tls_cert, tls_key, insecure", strings.Join(configKeys(), ", "))
+		return api.Advise(fmt.Errorf("%s:%d: unknown key %q", file, line, u[1]), "the keys are %s; under p2p: listen, announce, bootstrap, mdns, dht, relay, hole_punch, autonat, port_map, limits, quota; under api: listen, hosts, token_file, tls_cert, tls_key, insecure", strings.Join(configKeys(), ", "))
 	}
 	if u := yamlType.FindStringSubmatch(m[2]); u != nil {
 		want, ok := goToYAML[u[2]]

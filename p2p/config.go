@@ -10,19 +10,30 @@ import (
 
 // Config is the network part of a node's config.
 type Config struct {
-	Listen    []string `yaml:"listen"`    // multiaddrs; default /ip4/0.0.0.0/tcp/0 and .../udp/0/quic-v1
-	Announce  []string `yaml:"announce"`  // multiaddrs told to others in place of the observed ones
-	Bootstrap []string `yaml:"bootstrap"` // multiaddrs with /p2p/ID, dialled at start and whenever peers are few
-	MDNS      bool     `yaml:"mdns"`      // find members on the LAN
-	Quota     Quota    `yaml:"quota"`     // what is taken of one author in a round
+	Listen    []string `yaml:"listen"`     // multiaddrs; default /ip4/0.0.0.0/tcp/0 and .../udp/0/quic-v1
+	Announce  []string `yaml:"announce"`   // multiaddrs told to others in place of the observed ones
+	Bootstrap []string `yaml:"bootstrap"`  // multiaddrs with /p2p/ID, dialled at start and whenever peers are few
+	MDNS      bool     `yaml:"mdns"`       // find members on the LAN
+	DHT       bool     `yaml:"dht"`        // look members up at super-peers; as a super-peer, answer
+	Relay     bool     `yaml:"relay"`      // keep places at super-peers to be reached through them; as a super-peer, give places
+	HolePunch bool     `yaml:"hole_punch"` // turn relayed connections into direct ones; needs relay
+	AutoNAT   bool     `yaml:"autonat"`    // let super-peers and others try whether this node's public addresses can be dialled
+	PortMap   bool     `yaml:"port_map"`   // ask the router by UPnP or NAT-PMP to forward the ports
+	Limits    Limits   `yaml:"limits"`     // of connections, memory and files
+	Quota     Quota    `yaml:"quota"`      // what is taken of one author in a round
 }
 
-// DefaultConfig is a LAN node: any port on every interface, and mDNS.
+// DefaultConfig suits a LAN and a home behind a router: any port on every interface, and all ways to find and reach others but
+// opening ports in the router.
 func DefaultConfig() Config {
 	return Config{
-		Listen: []string{"/ip4/0.0.0.0/tcp/0", "/ip4/0.0.0.0/udp/0/quic-v1"},
-		MDNS:   true,
-		Quota:  Quota{}.withDefaults(),
+		Listen:    []string{"/ip4/0.0.0.0/tcp/0", "/ip4/0.0.0.0/udp/0/quic-v1"},
+		MDNS:      true,
+		DHT:       true,
+		Relay:     true,
+		HolePunch: true,
+		AutoNAT:   true,
+		Quota:     Quota{}.withDefaults(),
 	}
 }
 
@@ -31,13 +42,16 @@ func (c Config) Validate() error {
 	if c.Quota.Records < 0 || c.Quota.Bytes < 0 {
 		return fmt.Errorf("p2p.quota: %d records and %d bytes: neither may be below 0; 0 is the default", c.Quota.Records, c.Quota.Bytes)
 	}
+	if err := c.Limits.validate(); err != nil {
+		return err
+	}
 	_, _, _, err := c.parse()
 	return err
 }
 
 func (c Config) parse() (listen, announce []ma.Multiaddr, bootstrap []peer.AddrInfo, err error) {
-	if len(c.Listen) == 0 {
-		return nil, nil, nil, errors.New("p2p.listen is empty: give at least one address, for example /ip4/0.0.0.0/tcp/4001")
+	if len(c.Listen) == 0 && !c.Relay {
+		return nil, nil, nil, errors.New("p2p.listen is empty: give at least one address, for example /ip4/0.0.0.0/tcp/4001, or set p2p.relay")
 	}
 	if listen, err = parseAddrs("p2p.listen", c.Listen); err != nil {
 		return nil, nil, nil, err

@@ -119,9 +119,10 @@ func readAddrs(texts []string) []ma.Multiaddr {
 	return addrs
 }
 
-// learn adds addresses of a peer, newest first; nil if it is not to be kept. Callers hold mu or own c.
+// learn adds addresses of a peer, newest first; none if it can only be reached through super-peers. nil if it is not to be kept. Callers
+// hold mu or own c.
 func (c *contacts) learn(p peer.ID, addrs []ma.Multiaddr) *contact {
-	if p == c.self || len(addrs) == 0 {
+	if p == c.self {
 		return nil
 	}
 	k := c.peers[p]
@@ -142,11 +143,11 @@ func (c *contacts) learn(p peer.ID, addrs []ma.Multiaddr) *contact {
 	return k
 }
 
-// found notes a peer seen on the LAN.
+// found notes a peer seen on the LAN, or looked up.
 func (c *contacts) found(info peer.AddrInfo) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.learn(info.ID, info.Addrs)
+	c.learn(info.ID, slices.DeleteFunc(slices.Clone(info.Addrs), func(a ma.Multiaddr) bool { return checkTransport(a) != nil }))
 	c.signal()
 }
 
@@ -155,7 +156,9 @@ func (c *contacts) introduced(peers []introduction) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, p := range peers[:min(len(peers), maxHelloPeers)] {
-		c.learn(p.ID, readAddrs(p.Addrs))
+		if addrs := readAddrs(p.Addrs); len(addrs) > 0 || len(p.Addrs) == 0 {
+			c.learn(p.ID, addrs)
+		}
 	}
 	c.signal()
 }
@@ -286,8 +289,5 @@ func (c *contacts) dialled(p peer.ID) (firstOfBootstrap bool) {
 }
 
 func (c *contacts) signal() {
-	select {
-	case c.wake <- struct{}{}:
-	default:
-	}
+	wake(c.wake)
 }

@@ -2,6 +2,7 @@ package p2p
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
@@ -9,8 +10,7 @@ import (
 )
 
 const (
-	wantMembers   = 16 // dial further contacts while fewer members are connected
-	maxDials      = 4  // at a time
+	maxDials      = 4 // at a time
 	dialTimeout   = 10 * time.Second
 	dialCheck     = 250 * time.Millisecond
 	maxIntroduced = maxHelloPeers
@@ -33,7 +33,7 @@ func (n *Network) dialLoop(ctx context.Context) error {
 }
 
 func (n *Network) dialDue(slots chan struct{}) {
-	free := min(cap(slots)-len(slots), wantMembers-len(n.inReach()))
+	free := min(cap(slots)-len(slots), n.limits.Members-len(n.inReach()))
 	if free <= 0 {
 		return
 	}
@@ -50,11 +50,14 @@ func (n *Network) dialDue(slots chan struct{}) {
 }
 
 func (n *Network) dial(ctx context.Context, info peer.AddrInfo) {
-	dialCtx, cancel := context.WithTimeout(ctx, dialTimeout)
-	defer cancel()
-	// Direct dials ignore libp2p's own back-off of failed addresses, which would keep a restarted neighbour away for longer than
-	// contacts do.
-	err := n.host.Connect(network.WithForceDirectDial(dialCtx, "contact"), info)
+	err := n.dialDirectly(ctx, info)
+	if err != nil && n.relay {
+		if through := n.dialThrough(ctx, info.ID); through != nil {
+			err = errors.Join(err, through)
+		} else {
+			err = nil
+		}
+	}
 	first := n.contacts.dialled(info.ID)
 	switch {
 	case err == nil || ctx.Err() != nil:
@@ -65,7 +68,18 @@ func (n *Network) dial(ctx context.Context, info peer.AddrInfo) {
 	}
 }
 
-// introductions are addresses of members connected here, for a member that has just arrived.
+func (n *Network) dialDirectly(ctx context.Context, info peer.AddrInfo) error {
+	if len(info.Addrs) == 0 {
+		return errors.New("no address is known")
+	}
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	// Direct dials ignore libp2p's own back-off of failed addresses, which would keep a restarted neighbour away for longer than
+	// contacts do.
+	return n.host.Connect(network.WithForceDirectDial(ctx, "contact"), info)
+}
+
+// introductions are the members connected here, for a member that has just arrived, with their addresses if they can be dialled.
 func (n *Network) introductions(to peer.ID) []introduction {
 	var list []introduction
 	for _, p := range n.inReach() {
@@ -78,9 +92,7 @@ func (n *Network) introductions(to peer.ID) []introduction {
 				addrs = append(addrs, a.String())
 			}
 		}
-		if len(addrs) > 0 {
-			list = append(list, introduction{ID: p, Addrs: addrs})
-		}
+		list = append(list, introduction{ID: p, Addrs: addrs})
 	}
 	return list
 }

@@ -3,9 +3,11 @@
 //
 // How the parts fit, from the wire inwards:
 //
-//   - config.go, host.go: the libp2p host (TCP and QUIC), its limits, and what a user may set.
-//   - dial.go, contacts.go, mdns.go: whom to dial: bootstrap addresses, members known from earlier (kept on disk), members that other
-//     members told of, and the LAN.
+//   - config.go, host.go, limits.go: the libp2p host (TCP and QUIC), its limits, and what a user may set.
+//   - dial.go, contacts.go, mdns.go, lookup.go: whom to dial: bootstrap addresses, members known from earlier (kept on disk), members
+//     that other members told of, the LAN, and the DHT that super-peers answer.
+//   - relay.go, reach.go: members that nobody can dial are reached through super-peers; what is known of this node's own reachability.
+//   - strangers.go: no stream of a peer that has not proved membership gets to any handler but those that proving takes.
 //   - hello.go, gate.go: /mlecs/hello/1 proves membership both ways; until then a peer is not served, not seen by GossipSub, and is
 //     disconnected after five seconds.
 //   - membership.go: certificates and revocations, the chain rules, who may write which kind of record.

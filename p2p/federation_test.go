@@ -140,6 +140,13 @@ func (f *federation) prepare(name string, role record.Role, bootstrap ...*node) 
 
 func (n *node) start() {
 	n.t.Helper()
+	n.open()
+	n.serve()
+}
+
+// open makes the Network, which listens and does no more.
+func (n *node) open() {
+	n.t.Helper()
 	n.store = openStore(n.t, n.home)
 	must[bool](n.t)(n.store.PutRecord(n.f.genesis))
 	n.Network = must[*p2p.Network](n.t)(p2p.New(n.cfg, p2p.Deps{
@@ -150,6 +157,9 @@ func (n *node) start() {
 		defer n.mu.Unlock()
 		n.got = append(n.got, r)
 	})
+}
+
+func (n *node) serve() {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- n.Serve(ctx) }()

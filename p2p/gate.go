@@ -1,6 +1,8 @@
 package p2p
 
 import (
+	"context"
+	"fmt"
 	"sync"
 	"time"
 
@@ -28,6 +30,8 @@ type admission struct {
 	mutual bool
 	rtt    time.Duration // last measured, 0 before
 	silent int           // pings in a row without an answer
+
+	settled chan struct{} // closed once mutual, or forgotten
 }
 
 func newGate(now func() time.Time) *gate {
@@ -39,7 +43,7 @@ func (g *gate) connected(p peer.ID) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.peers[p] == nil {
-		g.peers[p] = &admission{since: g.now()}
+		g.peers[p] = &admission{since: g.now(), settled: make(chan struct{})}
 	}
 }
 
@@ -48,8 +52,16 @@ func (g *gate) disconnected(p peer.ID) (mutual bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	a := g.peers[p]
-	delete(g.peers, p)
+	g.forget(p)
 	return a != nil && a.mutual
+}
+
+// forget drops p. Callers hold mu.
+func (g *gate) forget(p peer.ID) {
+	if a := g.peers[p]; a != nil && !a.mutual {
+		close(a.settled)
+	}
+	delete(g.peers, p)
 }
 
 // evict forgets p, so that nothing of it is served any more, and tells whether there was anything to forget.
@@ -57,7 +69,7 @@ func (g *gate) evict(p peer.ID) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	_, known := g.peers[p]
-	delete(g.peers, p)
+	g.forget(p)
 	return known
 }
 
@@ -83,7 +95,28 @@ func (g *gate) open(p peer.ID) (first bool) {
 	}
 	first = !a.mutual
 	a.mutual = true
+	if first {
+		close(a.settled)
+	}
 	return first
+}
+
+// await waits until the proof of p, which is connected, is complete both ways.
+func (g *gate) await(ctx context.Context, p peer.ID) error {
+	g.mu.Lock()
+	a := g.peers[p]
+	g.mu.Unlock()
+	if a != nil {
+		select {
+		case <-a.settled:
+		case <-ctx.Done():
+			return fmt.Errorf("membership of %s not proved: %w", p, ctx.Err())
+		}
+	}
+	if !g.mutual(p) {
+		return fmt.Errorf("%s has not proved to be a member", p)
+	}
+	return nil
 }
 
 func (g *gate) proved(p peer.ID) bool {

@@ -106,7 +106,7 @@ func (n *Network) judge(p peer.ID, req *helloRequest) (*helloReply, error) {
 	if err := n.admit(p, req.Chain); err != nil {
 		return nil, err
 	}
-	reply := &helloReply{Chain: envelopes(n.proof()), Peers: n.introductions(p)}
+	reply := &helloReply{Chain: envelopes(n.proof()), Peers: n.introduce(p)}
 	if req.WantGenesis {
 		reply.Genesis = n.genesis.Envelope
 	}

@@ -2,91 +2,92 @@ package p2p
 
 import (
 	"fmt"
-	"net/netip"
-	"time"
 
 	"github.com/libp2p/go-libp2p"
 	"github.com/libp2p/go-libp2p/core/connmgr"
 	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/metrics"
-	rcmgr "github.com/libp2p/go-libp2p/p2p/host/resource-manager"
 	connmanager "github.com/libp2p/go-libp2p/p2p/net/connmgr"
 	quic "github.com/libp2p/go-libp2p/p2p/transport/quic"
 	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
-	"github.com/libp2p/go-libp2p/x/rate"
 	ma "github.com/multiformats/go-multiaddr"
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Limits of a small node. A federation of some dozen members stays far below; they bound what strangers and faulty members can tie up.
-const (
-	connsLow       = 96  // connections are trimmed down to this
-	connsHigh      = 160 // ... when there are more than this
-	connsGrace     = time.Minute
-	hostMemory     = 256 << 20 // bytes the resource manager scales its limits to
-	hostFiles      = 512       // file descriptors, likewise
-	connsPerSubnet = 64        // at a time from one IP address: a household or a lab behind one router
-	connsPerSecond = 2         // new ones from one IP address, loopback excepted
-	connsBurst     = 128       // ... after a pause
-	memberTag      = "member"  // protects members' connections from trimming
-	agent          = "mlecs"   // told to every peer, before membership is proved: no version, no federation
-)
+const agent = "mlecs" // told to every peer, before membership is proved: no version, no federation
+
+// hostConfig is what a host is made of.
+type hostConfig struct {
+	key      crypto.PrivKey
+	listen   []ma.Multiaddr
+	announce []ma.Multiaddr
+	limits   Limits
+	reach    Config // relay, hole_punch, autonat and port_map of it
+	gate     *gate
+	gater    connmgr.ConnectionGater
+	meter    metrics.Reporter
+	registry prometheus.Registerer // nil: no metrics
+	extra    []libp2p.Option
+}
 
 // newHost opens a libp2p host that listens. The options name every transport, since libp2p's defaults include browser ones.
-func newHost(key crypto.PrivKey, listen, announce []ma.Multiaddr, meter metrics.Reporter, gater connmgr.ConnectionGater, registry prometheus.Registerer) (host.Host, error) {
-	limits := rcmgr.DefaultLimits
-	libp2p.SetDefaultServiceLimits(&limits)
-	subnets := func(bits int) []rcmgr.ConnLimitPerSubnet {
-		return []rcmgr.ConnLimitPerSubnet{{PrefixLength: bits, ConnCount: connsPerSubnet}}
-	}
-	rates := func(bits int) []rate.SubnetLimit {
-		return []rate.SubnetLimit{{PrefixLength: bits, Limit: rate.Limit{RPS: connsPerSecond, Burst: connsBurst}}}
-	}
-	manager, err := rcmgr.NewResourceManager(rcmgr.NewFixedLimiter(limits.Scale(hostMemory, hostFiles)),
-		rcmgr.WithLimitPerSubnet(subnets(32), subnets(64)),
-		rcmgr.WithConnRateLimiters(&rate.Limiter{
-			NetworkPrefixLimits: []rate.PrefixLimit{
-				{Prefix: netip.MustParsePrefix("127.0.0.0/8")},
-				{Prefix: netip.MustParsePrefix("::1/128")},
-			},
-			SubnetRateLimiter: rate.SubnetLimiter{IPv4SubnetLimits: rates(32), IPv6SubnetLimits: rates(64), GracePeriod: time.Minute},
-		}),
-		rcmgr.WithMetricsDisabled())
+func newHost(c hostConfig) (host.Host, error) {
+	manager, err := c.limits.resourceManager()
 	if err != nil {
-		return nil, fmt.Errorf("resource manager: %w", err)
+		return nil, err
 	}
-	conns, err := connmanager.NewConnManager(connsLow, connsHigh, connmanager.WithGracePeriod(connsGrace))
+	conns, err := connmanager.NewConnManager(c.limits.Connections*3/5, c.limits.Connections, connmanager.WithGracePeriod(connsGrace))
 	if err != nil {
 		manager.Close()
 		return nil, fmt.Errorf("connection manager: %w", err)
 	}
 	options := []libp2p.Option{
-		libp2p.Identity(key),
-		libp2p.ListenAddrs(listen...),
+		libp2p.Identity(c.key),
+		libp2p.ListenAddrs(c.listen...),
 		libp2p.Transport(tcp.NewTCPTransport),
 		libp2p.Transport(quic.NewTransport),
 		libp2p.DefaultSecurity,
 		libp2p.DefaultMuxers,
-		libp2p.ResourceManager(manager),
+		libp2p.ResourceManager(&gatedResources{manager, c.gate}),
 		libp2p.ConnectionManager(conns),
-		libp2p.ConnectionGater(gater),
-		libp2p.BandwidthReporter(meter),
+		libp2p.ConnectionGater(c.gater),
+		libp2p.BandwidthReporter(c.meter),
 		libp2p.UserAgent(agent),
-		libp2p.DisableRelay(),
 	}
-	if registry != nil {
-		options = append(options, libp2p.PrometheusRegisterer(registry))
+	options = append(options, c.reach.hostOptions()...)
+	if c.registry != nil {
+		options = append(options, libp2p.PrometheusRegisterer(c.registry))
 	} else {
 		options = append(options, libp2p.DisableMetrics())
 	}
-	if len(announce) > 0 {
-		options = append(options, libp2p.AddrsFactory(func([]ma.Multiaddr) []ma.Multiaddr { return announce }))
+	if len(c.announce) > 0 {
+		options = append(options, libp2p.AddrsFactory(func([]ma.Multiaddr) []ma.Multiaddr { return c.announce }))
 	}
-	h, err := libp2p.New(options...)
+	h, err := libp2p.New(append(options, c.extra...)...)
 	if err != nil {
 		manager.Close()
-		return nil, fmt.Errorf("open libp2p host on %v: %w", listen, err)
+		return nil, fmt.Errorf("open libp2p host on %v: %w", c.listen, err)
 	}
 	return h, nil
+}
+
+// hostOptions are the parts of libp2p that help a node behind a router.
+func (c Config) hostOptions() []libp2p.Option {
+	var options []libp2p.Option
+	if !c.Relay {
+		options = append(options, libp2p.DisableRelay())
+	} else {
+		options = append(options, libp2p.EnableRelay())
+		if c.HolePunch {
+			options = append(options, libp2p.EnableHolePunching())
+		}
+	}
+	if c.AutoNAT {
+		options = append(options, libp2p.EnableAutoNATv2())
+	}
+	if c.PortMap {
+		options = append(options, libp2p.NATPortMap())
+	}
+	return options
 }

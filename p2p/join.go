@@ -39,7 +39,7 @@ func Join(ctx context.Context, key crypto.PrivKey, name string, store *storage.S
 	if err != nil {
 		return nil, fmt.Errorf("join: %w", err)
 	}
-	h, err := newHost(key, nil, nil, newMeter(), newBlocklist(), nil)
+	h, err := newHost(hostConfig{key: key, limits: Limits{}.of(record.RoleEdge), gate: newGate(time.Now), gater: newBlocklist(), meter: newMeter()})
 	if err != nil {
 		return nil, fmt.Errorf("join: %w", err)
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/ipfs/go-cid"
+	"github.com/libp2p/go-libp2p"
 	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
@@ -30,6 +31,7 @@ type Deps struct {
 	Proof      []*record.Signed      // this peer's certificate chain, founder's first; nil: the best one in Store
 	Log        *slog.Logger          // nil: discarded
 	Metrics    prometheus.Registerer // gets libp2p's metrics; nil: there are none
+	Host       []libp2p.Option       // added to the host's own, for a simulated network
 }
 
 // Network is this node's place in the federation. Safe for concurrent use.
@@ -43,7 +45,11 @@ type Network struct {
 	genesis    *record.Signed
 	targets    cid.Cid // of the public data; may be undefined
 	deadline   time.Duration
+	role       record.Role // as the certificate said when this node started
+	limits     Limits
 	mdns       bool
+	dht        bool
+	relay      bool
 
 	roster   *roster
 	gate     *gate
@@ -55,8 +61,13 @@ type Network struct {
 	contacts *contacts
 	sources  *sources
 	upkeep   upkeep
-	blobs    *blobService
-	sync     *syncService
+	places   *places
+	reach    reach
+	lookup   *lookup // nil unless dht; set by Serve
+
+	introduce func(to peer.ID) []introduction // introductions, but in tests
+	blobs     *blobService
+	sync      *syncService
 
 	acceptMu sync.Mutex // one record at a time; guards the next two
 	feeds    map[*feed]struct{}
@@ -78,6 +89,9 @@ type Network struct {
 // New opens the host (listening) but talks to nobody until Serve. It fails if the configuration is invalid, the genesis is not in
 // the store, or the proof does not make this peer a member as of now.
 func New(cfg Config, deps Deps) (*Network, error) {
+	if err := cfg.Limits.validate(); err != nil {
+		return nil, err
+	}
 	listen, announce, bootstrap, err := cfg.parse()
 	if err != nil {
 		return nil, err
@@ -89,6 +103,9 @@ func New(cfg Config, deps Deps) (*Network, error) {
 		now:        time.Now,
 		federation: deps.Federation,
 		mdns:       cfg.MDNS,
+		dht:        cfg.DHT,
+		relay:      cfg.Relay,
+		places:     newPlaces(),
 		meter:      newMeter(),
 		sources:    newSources(),
 		upkeep:     newUpkeep(),
@@ -108,10 +125,16 @@ func New(cfg Config, deps Deps) (*Network, error) {
 	if n.contacts, err = loadContacts(n.id, n.store, bootstrap, n.log, n.now); err != nil {
 		return nil, err
 	}
-	if n.host, err = newHost(deps.Key, listen, announce, n.meter, n.blocked, deps.Metrics); err != nil {
+	n.gate = newGate(n.now)
+	_, n.role = n.describe(n.id)
+	n.limits = cfg.Limits.of(n.role)
+	n.host, err = newHost(hostConfig{
+		key: deps.Key, listen: listen, announce: announce, limits: n.limits, reach: cfg, gate: n.gate, gater: n.blocked,
+		meter: n.meter, registry: deps.Metrics, extra: deps.Host,
+	})
+	if err != nil {
 		return nil, err
 	}
-	n.gate = newGate(n.now)
 	n.conduct = newConduct(cfg.Quota, n.deadline, n.now)
 	if err := n.learnConduct(); err != nil {
 		n.host.Close()
@@ -127,6 +150,7 @@ func New(cfg Config, deps Deps) (*Network, error) {
 	n.sync = newSyncService(syncConfig{
 		host: n.gated, store: n.store, member: n.listensTo, accept: n.acceptSynced, damaged: n.damagedRecord, log: n.log,
 	})
+	n.introduce = n.introductions
 	n.ctx, n.cancel = context.WithCancel(context.Background())
 	n.host.SetStreamHandler(helloProtocol, n.answerHello)
 	n.host.Network().Notify(&network.NotifyBundle{ConnectedF: n.connected, DisconnectedF: n.disconnected})
@@ -188,6 +212,12 @@ func (n *Network) Serve(ctx context.Context) error {
 	n.sync.start()
 	defer n.blobs.close()
 	defer n.sync.close()
+	if n.dht {
+		if n.lookup, err = startLookup(n.ctx, n); err != nil {
+			return err
+		}
+		defer n.lookup.close()
+	}
 	close(n.up)
 
 	supervisor := suture.New("p2p", suture.Spec{EventHook: func(e suture.Event) {
@@ -198,10 +228,20 @@ func (n *Network) Serve(ctx context.Context) error {
 	supervisor.Add(service{"dial", n.dialLoop})
 	supervisor.Add(service{"joins", n.watchJoins})
 	supervisor.Add(service{"reconcile", n.reconcileLoop})
+	supervisor.Add(service{"reach", n.watchReach})
 	if n.mdns {
 		supervisor.Add(service{"mdns", n.serveMDNS})
 	}
-	n.log.Info("network up", "peer", n.id, "addrs", n.Addrs(), "federation", n.federation)
+	if n.dht {
+		supervisor.Add(service{"lookup", n.lookupLoop})
+	}
+	switch {
+	case n.relay && n.role == record.RoleSuper:
+		supervisor.Add(service{"relay", n.serveRelay})
+	case n.relay:
+		supervisor.Add(service{"places", n.keepPlaces})
+	}
+	n.log.Info("network up", "peer", n.id, "addrs", n.Addrs(), "federation", n.federation, "limits", n.limits)
 	err = supervisor.Serve(ctx)
 	if ctx.Err() != nil {
 		return nil
@@ -266,6 +306,7 @@ func (n *Network) disconnected(_ network.Network, c network.Conn) {
 		return
 	}
 	n.host.ConnManager().Unprotect(p, memberTag)
+	n.places.lost(p)
 	if n.gate.disconnected(p) {
 		n.log.Info("member disconnected", "peer", p)
 		n.contacts.parted(p)
@@ -286,6 +327,7 @@ func (n *Network) welcome(p peer.ID) {
 	n.log.Info("member connected", "peer", p, "name", name, "role", role)
 	n.contacts.met(p, n.host.Peerstore().Addrs(p))
 	n.reconcileWith(p)
+	wake(n.upkeep.places)
 	n.task(func(ctx context.Context) { n.measure(ctx, p) })
 }
 

@@ -20,17 +20,21 @@ const (
 
 // upkeep is what wakes the loops that look after connections before their time.
 type upkeep struct {
-	sweep chan struct{}
-	ask   chan peer.ID // members to reconcile with
+	sweep  chan struct{}
+	places chan struct{}
+	ask    chan peer.ID // members to reconcile with
 }
 
 func newUpkeep() upkeep {
-	return upkeep{sweep: make(chan struct{}, 1), ask: make(chan peer.ID, 64)}
+	return upkeep{sweep: make(chan struct{}, 1), places: make(chan struct{}, 1), ask: make(chan peer.ID, 64)}
 }
 
-func (n *Network) sweepSoon() {
+func (n *Network) sweepSoon() { wake(n.upkeep.sweep) }
+
+// wake gives a loop a token, unless it has one.
+func wake(c chan<- struct{}) {
 	select {
-	case n.upkeep.sweep <- struct{}{}:
+	case c <- struct{}{}:
 	default:
 	}
 }
@@ -93,7 +97,7 @@ func (n *Network) tendLoop(ctx context.Context) error {
 // moment were not introduced to each other.
 func (n *Network) askAround(ctx context.Context) {
 	reach := n.inReach()
-	if len(reach) == 0 || len(reach) >= wantMembers || len(n.roster.members()) <= len(reach)+1 {
+	if len(reach) == 0 || len(reach) >= n.limits.Members || len(n.roster.members()) <= len(reach)+1 {
 		return
 	}
 	p := reach[rand.IntN(len(reach))]
