@@ -42,7 +42,8 @@ Edges may be of several families, each with a base model of its own: give --edge
 GPT-2 and a Llama that are pretrained here. An edge chooses its family when it joins (mlecs join --family N).`,
 		Example: `  mlecs federation create --name homes --data ./public
   mlecs federation create --name wards --data ./public --edge-base small.safetensors --super-base large.safetensors --rounds 50
-  mlecs federation create --name mixed --data ./public --families 2`,
+  mlecs federation create --name mixed --data ./public --families 2
+  mlecs federation create --name own --data ./public --structure '{"model":{"architecture":"gpt2","layers":3,"dim":96,"heads":6},"rank":16}'`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runFederationCreate(cmd, o) },
 	}
@@ -52,6 +53,7 @@ GPT-2 and a Llama that are pretrained here. An edge chooses its family when it j
 	f.StringVar(&o.data, "data", "", "data set folder whose training rows become public (required)")
 	f.StringArrayVar(&o.edgeBases, "edge-base", nil, "base model of the edges, a `file` from mlecs model train or model import; again for every further family (default: pretrained on the public targets)")
 	f.IntVar(&o.families, "families", 0, "families of edges, 1 or 2: the second has other widths and rank (default: as many as edge bases)")
+	f.Var(structures{&o.families, &o.method.Families}, "structure", structureUsage)
 	f.StringVar(&o.superBase, "super-base", "", "base model of the super-peers (default: pretrained on the public targets)")
 	f.StringVar(&o.adapter, "adapter", "", "folder of a PEFT LoRA adapter that the federation (its first family) begins with")
 	f.StringSliceVar(&o.share, "share", method.DefaultShare(), "kinds of components that leave a node: lora, encoder, connector")
@@ -68,6 +70,9 @@ GPT-2 and a Llama that are pretrained here. An edge chooses its family when it j
 	f.StringVar(&o.method.AggregateCodec, "aggregate-codec", o.method.AggregateCodec, "codec of aggregates: safetensors, bf16 or int8")
 	f.StringVar(&o.method.SupervisionCodec, "supervision-codec", o.method.SupervisionCodec, "codec of fused representations and soft targets: safetensors, bf16 or int8")
 	f.StringVar(&o.method.Contrast, "contrast", o.method.Contrast, "loss of CCL: similarity or gram")
+	f.IntVar(&o.method.Spec.Width, "width", o.method.Spec.Width, "channels of the first family's encoders")
+	f.IntVar(&o.method.Spec.Projection, "projection", o.method.Spec.Projection, "width of a modality's vector, in the first family")
+	f.IntVar(&o.method.Spec.Fused, "fused", o.method.Spec.Fused, "width of the fused representation, in the first family")
 	f.IntVar(&o.method.Spec.Rank, "rank", o.method.Spec.Rank, "LoRA rank")
 	f.Float64Var(&o.method.Spec.Alpha, "alpha", o.method.Spec.Alpha, "LoRA alpha")
 	f.StringVar(&o.method.PublicLabels, "public-labels", o.method.PublicLabels, "who gets the targets of the public rows: cloud (super-peers alone) or edges (everybody)")
@@ -82,19 +87,22 @@ func runFederationCreate(cmd *cobra.Command, o *federationOptions) error {
 	if o.data == "" {
 		return usageError{fmt.Errorf("give the folder of the public data set with --data DIR")}
 	}
-	h, err := o.openOrInit()
-	if err != nil {
-		return err
-	}
-	switch o.families {
-	case 0, 1:
-	case 2:
+	structures := len(o.method.Families)
+	switch {
+	case structures > 0 && o.families != 1+structures:
+		return usageError{fmt.Errorf("--families %d, but %d structures beyond the first", o.families, structures)}
+	case structures > 0, o.families == 0, o.families == 1:
+	case o.families == 2:
 		o.method.Families = []method.Family{method.SecondFamily()}
 	default:
-		return usageError{fmt.Errorf("--families %d: use 1 or 2, or give more with --edge-base", o.families)}
+		return usageError{fmt.Errorf("--families %d: use 1 or 2, or give more with --structure or --edge-base", o.families)}
 	}
 	if o.families > 0 && len(o.edgeBases) > o.families {
 		return usageError{fmt.Errorf("--families %d, but %d edge bases", o.families, len(o.edgeBases))}
+	}
+	h, err := o.openOrInit()
+	if err != nil {
+		return err
 	}
 	p := newProgress(cmd.ErrOrStderr())
 	id, err := h.CreateFederation(cmd.Context(), node.FederationSpec{

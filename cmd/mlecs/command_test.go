@@ -34,6 +34,8 @@ func TestExitCodes(t *testing.T) {
 		{"unknown flag", []string{"status", "--colour"}, exitUsage, []string{"--colour", "mlecs status --help"}},
 		{"a flag that is no number", []string{"testnet", "run", "--edges", "three"}, exitUsage, []string{"three"}},
 		{"an impossible testnet", []string{"testnet", "run", "--edges", "0"}, exitUsage, []string{"--edges 0", "mlecs testnet run --help"}},
+		{"a structure that is none", []string{"testnet", "run", "--structure", `{"ranks":3}`}, exitUsage, []string{"ranks"}},
+		{"a structure too many", []string{"federation", "create", "--data", nowhere, "--structure", "{}", "--families", "3", "--home", nowhere}, exitUsage, []string{"--families 3"}},
 		{"an adapter of another format", []string{"adapter", "export", nowhere, "--format", "onnx"}, exitUsage, []string{"onnx", "peft"}},
 		{"an adapter without a folder", []string{"adapter", "export"}, exitUsage, []string{"folder"}},
 		{"an adapter from no home", []string{"adapter", "export", nowhere, "--home", nowhere}, exitFailure, []string{"config.yaml"}},

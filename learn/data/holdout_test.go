@@ -153,6 +153,29 @@ func TestDomainsTooSmallForAnEdgeAreJoined(t *testing.T) {
 	}
 }
 
+// Unequal edges differ from equal ones in nothing but their rows: some have more, some fewer.
+func TestRowsCanBeSpread(t *testing.T) {
+	s := made([]string{"image", "sensor"}, append(sequences(4, 120, "train"), sequences(4, 5, "test")...)...)
+	opt := data.PartitionOptions{Edges: 12, PublicRows: 20, RowsPerEdge: 10, ModalityRate: 0.5, Seed: 3}
+	equal := split(t, s, opt)
+	opt.RowsSpread = 2.5
+	unequal := split(t, s, opt)
+	fewest, most := 1000, 0
+	for i, share := range unequal.Edges {
+		n := len(share.Train)
+		fewest, most = min(fewest, n), max(most, n)
+		if share.Domain != equal.Edges[i].Domain || !slices.Equal(share.Modalities, equal.Edges[i].Modalities) {
+			t.Errorf("edge %d has domain %s and modalities %v, %s and %v without a spread", i, share.Domain, share.Modalities, equal.Edges[i].Domain, equal.Edges[i].Modalities)
+		}
+	}
+	if fewest < 4 || fewest > 8 || most < 18 || most > 25 {
+		t.Errorf("edges have %d to %d rows, want about 4 to 25", fewest, most)
+	}
+	if !reflect.DeepEqual(ids(unequal.Public), ids(equal.Public)) {
+		t.Error("other public rows")
+	}
+}
+
 func TestPublicRowsDoNotDependOnTheNumberOfEdges(t *testing.T) {
 	s := made([]string{"image", "sensor"}, append(sequences(4, 12, "train"), sequences(4, 2, "test")...)...)
 	var first map[string]bool

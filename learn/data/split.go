@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"sort"
@@ -34,6 +35,7 @@ type PartitionOptions struct {
 	PublicFraction float64  // of the training rows, from 0 to below 1; without effect if PublicRows is given
 	PublicRows     int      // so many training rows, spread over the domains
 	RowsPerEdge    int      // at most so many training rows for an edge, drawn at random, and at least minEdgeRows; 0: all
+	RowsSpread     float64  // where RowsPerEdge is given, an edge has that divided by up to RowsSpread, to times it, evenly in the logarithm; 0 or 1: that
 	ModalityRate   float64  // chance of an edge to have a modality; 0: see chooseModalities
 	Modalities     []string // that edges may have; nil: all of the set
 	GroupBy        string   // field whose rows are not divided when test or validation rows are held out; "": sequence
@@ -43,6 +45,9 @@ type PartitionOptions struct {
 
 // minEdgeRows is the least number of training rows of an edge where RowsPerEdge asks for edges of a size.
 const minEdgeRows = 4
+
+// maxRowsSpread bounds RowsSpread.
+const maxRowsSpread = 1000
 
 // Check names the first option that no data set can fulfil.
 func (opt PartitionOptions) Check() error {
@@ -55,6 +60,10 @@ func (opt PartitionOptions) Check() error {
 		return fmt.Errorf("%d public rows", opt.PublicRows)
 	case opt.RowsPerEdge < 0 || opt.RowsPerEdge > 0 && opt.RowsPerEdge < minEdgeRows:
 		return fmt.Errorf("%d rows an edge; at least %d are needed (0: all)", opt.RowsPerEdge, minEdgeRows)
+	case opt.RowsSpread != 0 && !(opt.RowsSpread >= 1 && opt.RowsSpread <= maxRowsSpread):
+		return fmt.Errorf("rows spread by %g; it must be 1 to %d (0: all alike)", opt.RowsSpread, maxRowsSpread)
+	case opt.RowsSpread > 1 && opt.RowsPerEdge == 0:
+		return errors.New("rows are to be spread around no number of rows an edge; say how many")
 	case !(opt.ModalityRate >= 0 && opt.ModalityRate <= 1):
 		return fmt.Errorf("modality rate %g is not from 0 to 1", opt.ModalityRate)
 	}
@@ -177,12 +186,13 @@ func (p *partitioner) run(opt PartitionOptions) (*Partition, error) {
 		return nil, err
 	}
 	if opt.RowsPerEdge > 0 {
+		sizes := opt.edgeRows(len(shares))
 		for i := range shares {
 			if n := len(shares[i].Train); n < minEdgeRows {
 				return nil, fmt.Errorf("edge %d (%s) would have %d training rows, fewer than %d; use fewer edges, fewer public rows or more data",
 					i+1, shares[i].Domain, n, minEdgeRows)
 			}
-			shares[i].Train = p.sample(shares[i].Train, opt.RowsPerEdge)
+			shares[i].Train = p.sample(shares[i].Train, sizes[i])
 		}
 	}
 	var test []int
@@ -190,6 +200,21 @@ func (p *partitioner) run(opt PartitionOptions) (*Partition, error) {
 		test = append(test, u.test...)
 	}
 	return &Partition{Public: p.rows(public), Test: p.rows(test), Edges: shares}, nil
+}
+
+// edgeRows is how many training rows every edge may have. It has a generator of its own: public rows, domains and modalities do not depend
+// on the spread.
+func (opt PartitionOptions) edgeRows(edges int) []int {
+	rng := rand.New(rand.NewPCG(opt.Seed, 0x5123ead))
+	sizes := make([]int, edges)
+	for i := range sizes {
+		sizes[i] = opt.RowsPerEdge
+		if opt.RowsSpread > 1 {
+			factor := math.Pow(opt.RowsSpread, 2*rng.Float64()-1)
+			sizes[i] = max(int(math.Round(factor*float64(opt.RowsPerEdge))), minEdgeRows)
+		}
+	}
+	return sizes
 }
 
 // sample draws at most n rows and keeps their order.

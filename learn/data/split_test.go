@@ -98,8 +98,9 @@ func partitionError(s *data.Set, opt data.PartitionOptions, p *data.Partition) e
 		if !slices.IsSorted(share.Modalities) {
 			return fmt.Errorf("edge %d's modalities %v are not in order", i, share.Modalities)
 		}
-		if n := len(share.Train); opt.RowsPerEdge > 0 && (n < 4 || n > opt.RowsPerEdge) {
-			return fmt.Errorf("edge %d has %d training rows, want 4 to %d", i, n, opt.RowsPerEdge)
+		most := max(4, int(math.Round(float64(opt.RowsPerEdge)*max(opt.RowsSpread, 1))))
+		if n := len(share.Train); opt.RowsPerEdge > 0 && (n < 4 || n > most) {
+			return fmt.Errorf("edge %d has %d training rows, want 4 to %d", i, n, most)
 		}
 		if err := put(share.Train, fmt.Sprintf("edge %d's training rows", i)); err != nil {
 			return err
@@ -152,9 +153,13 @@ func TestSplitKeepsItsPromises(t *testing.T) {
 			PublicFraction: rapid.SampledFrom([]float64{0, 0.2, 0.5}).Draw(t, "public"),
 			PublicRows:     rapid.SampledFrom([]int{0, 0, 1, 7, 40}).Draw(t, "public rows"),
 			RowsPerEdge:    rapid.SampledFrom([]int{0, 0, 4, 10}).Draw(t, "rows per edge"),
+			RowsSpread:     rapid.SampledFrom([]float64{0, 1, 3}).Draw(t, "rows spread"),
 			ModalityRate:   rapid.SampledFrom([]float64{0, 0, 0.1, 0.5, 1}).Draw(t, "rate"),
 			Validate:       rapid.Bool().Draw(t, "validate"),
 			Seed:           rapid.Uint64().Draw(t, "seed"),
+		}
+		if opt.RowsPerEdge == 0 {
+			opt.RowsSpread = 0
 		}
 		p, err := s.Split(opt)
 		again, errAgain := s.Split(opt)
@@ -341,6 +346,8 @@ func TestSplitErrors(t *testing.T) {
 		{"all public", s, data.PartitionOptions{Edges: 1, PublicRows: 10}, "10 public rows of 10 training rows"},
 		{"public rows", s, data.PartitionOptions{Edges: 1, PublicRows: -1}, "-1 public rows"},
 		{"rows an edge", s, data.PartitionOptions{Edges: 1, RowsPerEdge: 3}, "3 rows an edge; at least 4"},
+		{"a spread of rows", s, data.PartitionOptions{Edges: 1, RowsPerEdge: 5, RowsSpread: 0.5}, "spread by 0.5"},
+		{"a spread around nothing", s, data.PartitionOptions{Edges: 1, RowsSpread: 2}, "say how many"},
 		{"rate", s, data.PartitionOptions{Edges: 1, ModalityRate: math.NaN()}, "modality rate NaN"},
 		{"group by", s, data.PartitionOptions{Edges: 1, GroupBy: "person"}, `no row has the field "person" to group by; there are sequence, target`},
 		{"nothing to learn from", made([]string{"image"}, cohort{"a", "", "test", 5}), data.PartitionOptions{Edges: 1}, "0 training and 5 test rows"},

@@ -9,7 +9,7 @@ const publicFraction = 0.5
 // The set must be one of which Target is the target; see data.Set.WithTarget.
 func (s Setting) Partition(seed uint64, validate bool) data.PartitionOptions {
 	return data.PartitionOptions{
-		Edges: s.Nodes, RowsPerEdge: s.RowsPerNode, PublicRows: s.PublicRows, PublicFraction: publicFraction,
+		Edges: s.Nodes, RowsPerEdge: s.RowsPerNode, RowsSpread: s.RowsSpread, PublicRows: s.PublicRows, PublicFraction: publicFraction,
 		ModalityRate: s.ModalityRate, GroupBy: s.GroupBy, Seed: seed, Validate: validate,
 	}
 }

@@ -3,6 +3,7 @@ package experiment
 import (
 	"cmp"
 	"fmt"
+	"slices"
 
 	"github.com/mlecs/mlecs/learn/method"
 )
@@ -10,17 +11,20 @@ import (
 // Setting is how a data set is dealt out to the nodes of a federation, and how long they learn together. A testnet and an experiment with
 // equal settings, data and seed give the same scores.
 type Setting struct {
-	Target       string  `json:"target"`        // metadata field to generate; empty: "target"
-	Nodes        int     `json:"nodes"`         // edges
-	RowsPerNode  int     `json:"rows_per_node"` // training rows of an edge, at most; 0: all that there are
-	PublicRows   int     `json:"public_rows"`   // held out for the super-peer; 0: PublicFraction of the training rows
-	ModalityRate float64 `json:"modality_rate"` // probability that an edge has a modality; 0: as the data suggests
-	Families     int     `json:"families"`      // structures among the edges: edge i has structure i mod Families
-	PublicLabels string  `json:"public_labels"` // who knows the targets of the public rows: "cloud" or "edges" too
-	Rounds       int     `json:"rounds"`
-	Steps        int     `json:"steps"`       // optimiser steps of an edge in all rounds together
-	AdaptSteps   int     `json:"adapt_steps"` // of an edge on its private rows, after the last aggregate
-	GroupBy      string  `json:"group_by"`    // metadata field whose rows are never divided between training and test; empty: "sequence"
+	Target       string  `json:"target"`                // metadata field to generate; empty: "target"
+	Nodes        int     `json:"nodes"`                 // edges
+	RowsPerNode  int     `json:"rows_per_node"`         // training rows of an edge, at most; 0: all that there are
+	PublicRows   int     `json:"public_rows"`           // held out for the super-peer; 0: PublicFraction of the training rows
+	ModalityRate float64 `json:"modality_rate"`         // probability that an edge has a modality; 0: as the data suggests
+	RowsSpread   float64 `json:"rows_spread,omitempty"` // edges have RowsPerNode divided by up to this, to times this, rows; 0 or 1: all alike
+	Families     int     `json:"families"`              // structures among the edges: edge i has structure i mod Families
+	// The structures beyond the first, if they are not method.SecondFamily.
+	Structures   []method.Family `json:"structures,omitempty"`
+	PublicLabels string          `json:"public_labels"` // who knows the targets of the public rows: "cloud" or "edges" too
+	Rounds       int             `json:"rounds"`
+	Steps        int             `json:"steps"`       // optimiser steps of an edge in all rounds together
+	AdaptSteps   int             `json:"adapt_steps"` // of an edge on its private rows, after the last aggregate
+	GroupBy      string          `json:"group_by"`    // metadata field whose rows are never divided between training and test; empty: "sequence"
 
 	// How what is exchanged is encoded, as in method.Config; empty: as the hyper-parameters say. Of the methods compared with mlecs these
 	// are counted, and what they lose is not: see method.Traffic.
@@ -49,8 +53,12 @@ func (s Setting) Validate() error {
 		return fmt.Errorf("public rows is %d; it must be 0 (a part of the training rows) or more", s.PublicRows)
 	case !(s.ModalityRate >= 0 && s.ModalityRate <= 1):
 		return fmt.Errorf("modality rate is %v; it must be 0 (as the data suggests) to 1", s.ModalityRate)
-	case s.Families < 1 || s.Families > 2:
-		return fmt.Errorf("families is %d; it must be 1 or 2", s.Families)
+	case s.RowsSpread != 0 && !(s.RowsSpread >= 1):
+		return fmt.Errorf("rows spread is %v; it must be 1 (all alike) or more", s.RowsSpread)
+	case len(s.Structures) == 0 && (s.Families < 1 || s.Families > 2):
+		return fmt.Errorf("families is %d; it must be 1 or 2, or the structure of every further family be given", s.Families)
+	case len(s.Structures) > 0 && s.Families != 1+len(s.Structures):
+		return fmt.Errorf("families is %d, and %d structures beyond the first are given", s.Families, len(s.Structures))
 	case s.PublicLabels != "cloud" && s.PublicLabels != "edges":
 		return fmt.Errorf(`public labels is %q; it must be "cloud" or "edges"`, s.PublicLabels)
 	case s.Rounds < 1 || s.Rounds > 10000:
@@ -60,7 +68,7 @@ func (s Setting) Validate() error {
 	case s.Steps < s.Rounds || s.Steps > 1e7:
 		return fmt.Errorf("steps is %d; it must be at least one a round, and at most 10000000", s.Steps)
 	}
-	return s.exchange(method.Default()).Validate()
+	return s.Configure(method.Default(), 0).Validate()
 }
 
 // exchange is cfg with what the setting says of the exchange.
@@ -82,8 +90,8 @@ func (s Setting) Configure(cfg method.Config, seed uint64) method.Config {
 	each := float64(s.Steps) / float64(s.Rounds)
 	cfg.CCLSteps, cfg.AMTSteps = int(each*cclShare+0.5), max(int(each*(1-cclShare)+0.5), 1)
 	cfg.CloudSteps, cfg.AdaptSteps = cfg.AMTSteps, s.AdaptSteps
-	cfg.Families = nil
-	if s.Families > 1 {
+	cfg.Families = slices.Clone(s.Structures)
+	if s.Families > 1 && len(s.Structures) == 0 {
 		cfg.Families = []method.Family{method.SecondFamily()}
 	}
 	return s.exchange(cfg)

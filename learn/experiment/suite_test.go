@@ -15,6 +15,7 @@ import (
 
 	"github.com/mlecs/mlecs/learn/data"
 	"github.com/mlecs/mlecs/learn/experiment"
+	"github.com/mlecs/mlecs/learn/method"
 )
 
 // generated is a small data set, made once.
@@ -282,6 +283,30 @@ func TestTuneSearchesOnValidationRows(t *testing.T) {
 	}
 }
 
+// TestEveryNodeOfItsOwnKind: backbones, encoders, fusions, ranks and numbers of rows all differ in one federation, and all learn.
+func TestEveryNodeOfItsOwnKind(t *testing.T) {
+	opt := small(t)
+	opt.Methods, opt.RowsSpread = []string{"mlecs"}, 2
+	opt.Families, opt.Structures = 3, []method.Family{
+		{Model: method.Backbone{Architecture: "llama", Layers: 1, Dim: 32, Heads: 4, KVHeads: 2}, Width: 8, Projection: 24, Fused: 96, Rank: 2},
+		{Rank: 3, Fused: 128},
+	}
+	r, _ := execute(t, opt)
+	rows := map[int]bool{}
+	for i, n := range r.Runs[0].PerNode {
+		rows[n.Rows] = true
+		if n.Family != i || n.RougeLsum <= 0 {
+			t.Errorf("%+v, want one of family %d that answers", n, i)
+		}
+	}
+	if len(rows) < 2 {
+		t.Error("all have as many rows")
+	}
+	if got := r.Settings.Config["mlecs"].Families; !slices.Equal(got, opt.Structures) {
+		t.Errorf("structures %+v, want %+v", got, opt.Structures)
+	}
+}
+
 func TestExecuteRefuses(t *testing.T) {
 	for name, c := range map[string]struct {
 		change func(*experiment.Options)
@@ -293,6 +318,9 @@ func TestExecuteRefuses(t *testing.T) {
 		"a method twice":    {func(o *experiment.Options) { o.Methods = []string{"mlecs", "mlecs"} }, "listed twice"},
 		"a seed twice":      {func(o *experiment.Options) { o.Seeds = []uint64{5, 6, 5} }, "seed 5 is listed twice"},
 		"a bad setting":     {func(o *experiment.Options) { o.Families = 3 }, "families is 3"},
+		"structures":        {func(o *experiment.Options) { o.Structures = make([]method.Family, 2) }, "families is 1, and 2 structures"},
+		"a structure":       {func(o *experiment.Options) { o.Families, o.Structures = 2, []method.Family{{Rank: -1}} }, "family 1"},
+		"a spread":          {func(o *experiment.Options) { o.RowsSpread = 0.1 }, "rows spread is 0.1"},
 		"a codec":           {func(o *experiment.Options) { o.AggregateCodec = "lowrank" }, `aggregate_codec is "lowrank"`},
 		"no data":           {func(o *experiment.Options) { o.Data += "-none" }, "opening data set"},
 	} {

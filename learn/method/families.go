@@ -1,8 +1,11 @@
 package method
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"strings"
 
 	"github.com/mlecs/mlecs/learn/model"
 )
@@ -17,6 +20,19 @@ type Family struct {
 	Projection int      `json:"projection"` // width of a modality's vector
 	Fused      int      `json:"fused"`      // width of the fused representation
 	Rank       int      `json:"rank"`       // LoRA r
+}
+
+// ParseFamily reads a Family as JSON, as in a genesis. Fields that it does not know are errors.
+func ParseFamily(text string) (f Family, err error) {
+	d := json.NewDecoder(strings.NewReader(text))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&f); err != nil {
+		return f, fmt.Errorf("structure %.200q: %w", text, err)
+	}
+	if _, err := d.Token(); err != io.EOF {
+		return f, fmt.Errorf("structure %.200q: more than one JSON object", text)
+	}
+	return f, nil
 }
 
 // Backbone is the architecture of a base model that is pretrained here.

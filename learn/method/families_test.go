@@ -233,3 +233,18 @@ func TestALateDeltaCountsAtADiscount(t *testing.T) {
 func near(a, b []float64) bool {
 	return slices.EqualFunc(a, b, func(x, y float64) bool { return x-y < 1e-12 && y-x < 1e-12 })
 }
+
+func TestParseFamily(t *testing.T) {
+	f, err := method.ParseFamily(`{"model":{"architecture":"llama","layers":2,"dim":64,"heads":4,"kv_heads":2},"width":12,"projection":48,"fused":192,"rank":4}`)
+	if err != nil || f != method.SecondFamily() {
+		t.Errorf("%+v, %v", f, err)
+	}
+	if f, err := method.ParseFamily(`{"rank":3}`); err != nil || f != (method.Family{Rank: 3}) {
+		t.Errorf("%+v, %v", f, err)
+	}
+	for text, want := range map[string]string{`{"ranks":3}`: "ranks", `{"rank":"3"}`: "rank", "": "EOF", `{"rank":3}{}`: "more than one"} {
+		if _, err := method.ParseFamily(text); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: error %v, want %q", text, err, want)
+		}
+	}
+}
