@@ -27,14 +27,15 @@ var layers = map[string][]string{
 
 // forbidden are imports of single packages, by prefix, that the layers alone would allow.
 var forbidden = map[string][]string{
-	"learn/kernel": {"gorgonia.org/gorgonia", "gorgonia.org/tensor", module + "learn/"},
-	"learn/op":     {module + "learn/model", module + "learn/method", module + "learn/data"},
-	"learn/model":  {module + "learn/method", module + "learn/data"},
-	"learn/method": {"github.com/libp2p/", "net"},
-	"learn/data":   {module + "learn/model", module + "learn/method", "gorgonia.org/"},
-	"storage":      {"github.com/libp2p/go-libp2p/p2p"},
-	"node/api":     {module + "learn", module + "p2p", module + "storage", module + "node"},
-	"node/web":     {module},
+	"learn/kernel":  {"gorgonia.org/gorgonia", "gorgonia.org/tensor", module + "learn/"},
+	"learn/adapter": {module + "learn/op", module + "learn/model", module + "learn/method", module + "learn/data", "gorgonia.org/"},
+	"learn/op":      {module + "learn/model", module + "learn/method", module + "learn/data"},
+	"learn/model":   {module + "learn/method", module + "learn/data"},
+	"learn/method":  {"github.com/libp2p/", "net"},
+	"learn/data":    {module + "learn/model", module + "learn/method", "gorgonia.org/"},
+	"storage":       {"github.com/libp2p/go-libp2p/p2p"},
+	"node/api":      {module + "learn", module + "p2p", module + "storage", module + "node"},
+	"node/web":      {module},
 }
 
 // TestImportDirection keeps imports running one way: cmd -> testnet -> node -> {p2p, learn} -> storage.

@@ -11,12 +11,14 @@ import (
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/spf13/cobra"
 
+	"github.com/mlecs/mlecs/learn/adapter"
 	"github.com/mlecs/mlecs/learn/bench"
 	"github.com/mlecs/mlecs/learn/kernel"
 )
 
 type benchOptions struct {
 	config  string
+	codec   string
 	runs    int
 	threads int
 	kernel  string
@@ -30,16 +32,17 @@ type benchmark struct {
 	runs       int
 	config     string // the model that is measured if none is given
 	about      string // what --config says; empty: it takes no model
+	codec      bool   // it takes a codec
 	measure    func(ctx context.Context, o *benchOptions) (result any, print func(p *page), err error)
 }
 
 func newBenchCommand() *cobra.Command {
 	benchmarks := []benchmark{
-		{"gemm", "Measure matrix products with packed weights", 200, "", "", benchGemm},
-		{"step", "Measure training steps", 30, "A", "model", benchStep},
-		{"generate", "Measure greedy decoding", 10, "A", "model", benchGenerate},
-		{"aggregate", "Measure the averaging of deltas", 5, "", "", benchAggregate},
-		{"codec", "Measure what codecs make of a delta", 20, "", "count the bytes of an edge's round on a model", benchCodec},
+		{"gemm", "Measure matrix products with packed weights", 200, "", "", false, benchGemm},
+		{"step", "Measure training steps", 30, "A", "model", false, benchStep},
+		{"generate", "Measure greedy decoding", 10, "A", "model", false, benchGenerate},
+		{"aggregate", "Measure the averaging of deltas", 5, "", "", true, benchAggregate},
+		{"codec", "Measure what codecs make of a delta", 20, "", "count the bytes of an edge's round on a model", false, benchCodec},
 	}
 	var all []*cobra.Command
 	for _, b := range benchmarks {
@@ -54,6 +57,9 @@ func newBenchmarkCommand(b benchmark) *cobra.Command {
 	if b.about != "" {
 		example += "\n  mlecs bench " + b.use + " --config B\n  mlecs bench " + b.use + " --config ./my-model"
 	}
+	if b.codec {
+		example += "\n  mlecs bench " + b.use + " --codec int8"
+	}
 	cmd := &cobra.Command{
 		Use: b.use, Short: b.short, Args: noArgs,
 		Long:    b.short + ". Inputs are made up; nothing of a node is read or changed. Measure on a machine that does nothing else.",
@@ -66,6 +72,9 @@ func newBenchmarkCommand(b benchmark) *cobra.Command {
 	}
 	if b.config != "" {
 		dtypeVar(f, &o.dtype, "with what digits the frozen base is stored")
+	}
+	if b.codec {
+		f.StringVar(&o.codec, "codec", adapter.CodecSafetensors, "codec of the deltas: safetensors, which is float32, bf16, int8, int4, topk[:FRACTION] or lowrank[:FRACTION]")
 	}
 	f.IntVar(&o.runs, "runs", b.runs, "repetitions that count")
 	f.IntVar(&o.threads, "threads", runtime.GOMAXPROCS(0), "threads to compute with")
@@ -166,10 +175,10 @@ func benchGemm(ctx context.Context, o *benchOptions) (any, func(*page), error) {
 }
 
 func benchAggregate(ctx context.Context, o *benchOptions) (any, func(*page), error) {
-	a, err := bench.MeasureAggregate(ctx, o.runs)
+	a, err := bench.MeasureAggregate(ctx, o.codec, o.runs)
 	return a, func(p *page) {
 		showMachine(p, a.Machine, "deltas", fmt.Sprintf("%d of together %s", a.Deltas, bytesText(a.Bytes)), "averaged in", timing(a.Timing),
-			"speed", bytesText(int64(a.PerSecond))+"/s", "of a plain read", fmt.Sprintf("%.2f", a.PerSecond/a.Read))
+			"values a second", countText(int64(float64(a.Values)/a.Median*1e3)), "speed", bytesText(int64(a.PerSecond))+"/s", "of a plain read", fmt.Sprintf("%.2f", a.PerSecond/a.Read))
 	}, err
 }
 

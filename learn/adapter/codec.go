@@ -130,14 +130,17 @@ func Decode(codec string, blob []byte, maxParams int64) (Component, error) {
 		}
 		return c, nil
 	}
-	c, err := decode(codec, blob, maxParams)
+	c, err := new(Decoder).Decode(codec, blob, maxParams)
+	if err == nil {
+		err = c.Check()
+	}
 	if err != nil {
-		return Component{}, fmt.Errorf("decoding %s: %w", codec, err)
+		return Component{}, err
 	}
 	return c, nil
 }
 
-func decode(codec string, blob []byte, maxParams int64) (Component, error) {
+func (d *Decoder) decode(codec string, blob []byte, maxParams int64) (Component, error) {
 	if _, err := ParseCodec(codec); err != nil || strings.Contains(codec, ":") {
 		return Component{}, fmt.Errorf("codec %q is not known", codec)
 	}
@@ -152,12 +155,12 @@ func decode(codec string, blob []byte, maxParams int64) (Component, error) {
 		return Component{}, fmt.Errorf("component %q has %d values; at most %d are allowed", h.name, h.params, maxParams)
 	}
 	low, high := h.payloadBytes()
-	payload, err := open(rest, low, high)
+	payload, err := d.open(rest, low, high)
 	if err != nil {
 		return Component{}, fmt.Errorf("component %q: %w", h.name, err)
 	}
 	c := Component{Name: h.name, Signature: h.signature, Tensors: h.tensors}
-	values := make([]float32, h.params)
+	values := d.space(h.params)
 	at := values
 	for i, t := range c.Tensors {
 		n, _ := elements(t.Shape) // readHeader has counted them
@@ -169,12 +172,11 @@ func decode(codec string, blob []byte, maxParams int64) (Component, error) {
 	case CodecInt8, CodecInt4:
 		err = unpackSteps(c, payload, codec)
 	case CodecTopK:
+		clear(values)
 		err = unpackTopK(values, payload, int(h.kept))
 	case CodecLowRank:
+		clear(values)
 		err = unpackLowRank(c, payload)
-	}
-	if err == nil {
-		err = c.Check()
 	}
 	if err != nil {
 		return Component{}, fmt.Errorf("component %q: %w", h.name, err)

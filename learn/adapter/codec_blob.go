@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 	"unicode/utf8"
 
@@ -137,6 +138,12 @@ func Pack(payload []byte) ([]byte, error) {
 
 // Unpack gives what Pack was given, at most limit bytes; more are an error before memory is taken for them.
 func Unpack(packed []byte, limit int64) ([]byte, error) {
+	var room []byte
+	return unpack(packed, limit, &room)
+}
+
+// unpack is Unpack into room, if it has to decompress.
+func unpack(packed []byte, limit int64, room *[]byte) ([]byte, error) {
 	if len(packed) == 0 {
 		return nil, io.ErrUnexpectedEOF
 	}
@@ -153,7 +160,8 @@ func Unpack(packed []byte, limit int64) ([]byte, error) {
 		if r.Err != nil {
 			return nil, fmt.Errorf("decompressing: %w", r.Err)
 		}
-		if payload, err = dec.DecodeAll(r.Rest, make([]byte, 0, size)); err != nil {
+		*room = slices.Grow((*room)[:0], int(size))
+		if payload, err = dec.DecodeAll(r.Rest, (*room)[:0:size]); err != nil {
 			return nil, fmt.Errorf("decompressing: %w", err)
 		}
 		if uint64(len(payload)) != size {
@@ -212,8 +220,8 @@ func readHeader(blob []byte) (header, []byte, error) {
 }
 
 // open gives the payload, which must have low to high bytes.
-func open(packed []byte, low, high int64) ([]byte, error) {
-	payload, err := Unpack(packed, high)
+func (d *Decoder) open(packed []byte, low, high int64) ([]byte, error) {
+	payload, err := unpack(packed, high, &d.payload)
 	if n := int64(len(payload)); err == nil && n < low {
 		err = fmt.Errorf("the payload has %d bytes; want %d to %d", n, low, high)
 	}
@@ -233,7 +241,7 @@ func (h header) payloadBytes() (low, high int64) {
 	}
 	var groups int64
 	for _, t := range h.tensors {
-		eachGroup(t, func(int, int) { groups++ })
+		groups += int64(groupsOf(t).count)
 	}
 	n := 2*groups + h.params
 	if h.codec == CodecInt4 {

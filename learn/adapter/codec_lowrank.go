@@ -10,6 +10,8 @@ import (
 // found by power iteration on what the terms before it have left, so that it also mends what their rounding lost; the next one goes
 // where it takes away most squared error a byte, until the bytes that the setting allows are used up (PowerSGD, Vogels et al., NeurIPS
 // 2019, has the low ranks and the error feedback; the integers and the choice among tensors are ours).
+//
+// Conversions around products keep compilers from fusing them with a sum: equal components give equal bytes on every machine.
 const (
 	maxTerms       = 64   // of a tensor: what a receiver may have to multiply out
 	maxStep        = 15   // of an integer's magnitude
@@ -52,7 +54,7 @@ func newRemainder(t Tensor) *remainder {
 	for i, x := range t.Data {
 		r.values[i] = float64(x)
 	}
-	r.bits = bitsOfTerm + bitsOfStep*float64(r.rows+r.columns)
+	r.bits = bitsOfTerm + float64(bitsOfStep*float64(r.rows+r.columns))
 	r.find()
 	return r
 }
@@ -95,9 +97,9 @@ func (r *remainder) find() {
 	s := float64(scale)
 	inner := 0.0
 	for j, q := range across {
-		inner += v[j] * size * float64(q)
+		inner += float64(v[j] * size * float64(q))
 	}
-	r.gain = 2*s*inner - s*s*size*sizeAcross
+	r.gain = float64(2*s*inner) - float64(s*s*size*sizeAcross)
 }
 
 // take adds the next term, and looks for the one after it.
@@ -113,7 +115,7 @@ func (r *remainder) longest() []float64 {
 	for i := range r.rows {
 		var sum float64
 		for _, x := range r.values[i*r.columns : (i+1)*r.columns] {
-			sum += x * x
+			sum += float64(x * x)
 		}
 		if sum > most {
 			best, most = i, sum
@@ -127,7 +129,7 @@ func (r *remainder) left(u, v []float64) {
 	for i := range u {
 		var sum float64
 		for j, x := range r.values[i*r.columns : (i+1)*r.columns] {
-			sum += x * v[j]
+			sum += float64(x * v[j])
 		}
 		u[i] = sum
 	}
@@ -140,12 +142,12 @@ func (r *remainder) right(v, u []float64) {
 			continue
 		}
 		for j, x := range r.values[i*r.columns : (i+1)*r.columns] {
-			v[j] += x * w
+			v[j] += float64(x * w)
 		}
 	}
 }
 
-// add adds the term to values, times a factor of 1 or -1. The conversions keep compilers from fusing: all machines get the same bits.
+// add adds the term to values, times a factor of 1 or -1.
 func (t term) add(values []float64, factor float64) {
 	scale := factor * float64(t.scale)
 	for i, a := range t.u {
@@ -162,7 +164,7 @@ func (t term) add(values []float64, factor float64) {
 func rms(x []float64) float64 {
 	var sum float64
 	for _, v := range x {
-		sum += v * v
+		sum += float64(v * v)
 	}
 	return math.Sqrt(sum / float64(max(len(x), 1)))
 }
@@ -188,14 +190,14 @@ func roundSteps(x []float64, step float64) (steps []int8, squares float64) {
 	for i, v := range x {
 		q := max(-maxStep, min(maxStep, math.RoundToEven(v/step)))
 		steps[i] = int8(q)
-		squares += q * q
+		squares += float64(q * q)
 	}
 	return steps, squares
 }
 
 // packLowRank writes the terms of all tensors, in about fraction of the bytes that the component has as float32.
 func packLowRank(c Component, fraction float64) []byte {
-	left := fraction*32*float64(c.Params()) - 40 // bits; the end takes 40
+	left := float64(fraction*32*float64(c.Params())) - 40 // bits; the end takes 40
 	all := make([]*remainder, len(c.Tensors))
 	for i, t := range c.Tensors {
 		all[i] = newRemainder(t)

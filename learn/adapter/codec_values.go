@@ -1,11 +1,14 @@
 package adapter
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"math"
 	"slices"
+
+	"github.com/mlecs/mlecs/learn/kernel"
 )
 
 // toBF16 rounds a finite value to the nearest bfloat16, ties to even; what would become infinite becomes the largest finite one.
@@ -42,30 +45,38 @@ func unpackBF16(values []float32, payload []byte) {
 // groupSize is how many values at most have one scale.
 const groupSize = 64
 
-// eachGroup calls f for every group of a tensor, values from to to-1 in row-major order. Rows (the last dimension) are cut every
-// groupSize values; of rows shorter than that as many whole ones as fit are one group, or the scales of LoRA's B would take more than
-// its values.
-func eachGroup(t Tensor, f func(from, to int)) {
+// grouping cuts the values of a tensor, in row-major order, into groups. Rows (the last dimension) are cut every groupSize values; of
+// rows shorter than that as many whole ones as fit are one group, or the scales of LoRA's B would take more than its values.
+type grouping struct {
+	stretch int // values within which groups are cut: a row, or all
+	size    int // of a group, but for the last of a stretch
+	per     int // groups of a stretch
+	count   int // groups of all
+}
+
+func groupsOf(t Tensor) grouping {
 	count, _ := elements(t.Shape)
 	n, row := int(count), 1
 	if len(t.Shape) > 0 {
 		row = t.Shape[len(t.Shape)-1]
 	}
 	if n == 0 {
-		return
+		return grouping{}
 	}
+	g := grouping{stretch: row, size: groupSize}
 	if row < groupSize {
-		step := groupSize / row * row
-		for from := 0; from < n; from += step {
-			f(from, min(from+step, n))
-		}
-		return
+		g.stretch, g.size = n, groupSize/row*row
 	}
-	for start := 0; start < n; start += row {
-		for from := start; from < start+row; from += groupSize {
-			f(from, min(from+groupSize, start+row))
-		}
-	}
+	g.per = (g.stretch + g.size - 1) / g.size
+	g.count = n / g.stretch * g.per
+	return g
+}
+
+// at gives the bounds of group i.
+func (g grouping) at(i int) (from, to int) {
+	start := i / g.per * g.stretch
+	from = start + i%g.per*g.size
+	return from, min(from+g.size, start+g.stretch)
 }
 
 // mostSteps is the largest quantised value; its negative is the smallest.
@@ -92,7 +103,9 @@ func packSteps(c Component, codec string) []byte {
 	var scales []byte
 	steps := make([]int8, 0, c.Params())
 	for _, t := range c.Tensors {
-		eachGroup(t, func(from, to int) {
+		groups := groupsOf(t)
+		for i := range groups.count {
+			from, to := groups.at(i)
 			var largest float32
 			for _, x := range t.Data[from:to] {
 				largest = max(largest, float32(math.Abs(float64(x))))
@@ -107,7 +120,7 @@ func packSteps(c Component, codec string) []byte {
 				}
 				steps = append(steps, int8(max(-float64(most), min(float64(most), q))))
 			}
-		})
+		}
 	}
 	out := scales
 	if codec == CodecInt8 {
@@ -127,40 +140,78 @@ func packSteps(c Component, codec string) []byte {
 
 // unpackSteps fills c from a payload of the right length.
 func unpackSteps(c Component, payload []byte, codec string) error {
-	most := mostSteps(codec)
 	groups := 0
 	for _, t := range c.Tensors {
-		eachGroup(t, func(int, int) { groups++ })
+		groups += groupsOf(t).count
 	}
 	scales, steps := payload[:2*groups], payload[2*groups:]
-	step := func(i int) int { return int(int8(steps[i])) }
-	if codec == CodecInt4 {
-		step = func(i int) int { return int(steps[i/2]>>(i%2*4)&15) - 8 }
-		if n := int(c.Params()); n%2 == 1 && step(n) != 0 {
-			return errors.New("the payload does not end with a filling of 8")
-		}
+	if i := beyondSteps(steps, codec); i >= 0 {
+		most := mostSteps(codec)
+		return fmt.Errorf("value %d has %d steps; want %d to %d", i, -most-1, -most, most)
 	}
-	at := 0
-	var bad error
+	if n := int(c.Params()); codec == CodecInt4 && n%2 == 1 && steps[n/2]>>4 != 8 {
+		return errors.New("the payload does not end with a filling of 8")
+	}
+	first := 0 // of the tensor's values, among all
 	for _, t := range c.Tensors {
-		eachGroup(t, func(from, to int) {
-			scale := float64(fromBF16(binary.LittleEndian.Uint16(scales)))
-			scales = scales[2:]
-			if math.Signbit(scale) || math.IsNaN(scale) || math.IsInf(scale, 0) {
-				bad = fmt.Errorf("tensor %q: a scale is %v", t.Name, scale)
+		groups := groupsOf(t)
+		for i := range groups.count {
+			if scale := fromBF16(binary.LittleEndian.Uint16(scales[2*i:])); math.Signbit(float64(scale)) || !kernel.AllFinite([]float32{scale}) {
+				return fmt.Errorf("tensor %q: a scale is %v", t.Name, scale)
 			}
-			for i := range t.Data[from:to] {
-				q := step(at)
-				at++
-				if q < -most {
-					bad = fmt.Errorf("tensor %q: %d steps; want %d to %d", t.Name, q, -most, most)
-				}
-				v := scale * float64(q)
-				t.Data[from+i] = float32(max(-math.MaxFloat32, min(math.MaxFloat32, v))) // a scale rounded up may lead beyond
+		}
+		kernel.Parallel(groups.count, rangeValues/groupSize, func(lo, hi int) {
+			var room [groupSize]byte
+			for i := lo; i < hi; i++ {
+				from, to := groups.at(i)
+				own := stepsOf(room[:], steps, first+from, first+to, codec)
+				unpackGroup(t.Data[from:to], own, fromBF16(binary.LittleEndian.Uint16(scales[2*i:])))
 			}
 		})
+		scales = scales[2*groups.count:]
+		first += len(t.Data)
 	}
-	return bad
+	return nil
+}
+
+// beyondSteps is the index of the first value with one step less than a codec allows, -1 if there is none.
+func beyondSteps(steps []byte, codec string) int {
+	if codec == CodecInt8 {
+		return bytes.IndexByte(steps, 1<<7)
+	}
+	for i, b := range steps {
+		switch {
+		case b&15 == 0:
+			return 2 * i
+		case b>>4 == 0:
+			return 2*i + 1
+		}
+	}
+	return -1
+}
+
+// stepsOf gives the steps of the values from to to-1 as signed bytes, in room if they are not there as such.
+func stepsOf(room, steps []byte, from, to int, codec string) []byte {
+	if codec == CodecInt8 {
+		return steps[from:to]
+	}
+	room = room[:to-from]
+	for i := range room {
+		at := from + i
+		room[i] = steps[at/2]>>(at%2*4)&15 - 8
+	}
+	return room
+}
+
+// unpackGroup computes values = scale*steps, which float32 holds exactly, but that a scale rounded up may lead beyond the largest one.
+func unpackGroup(values []float32, steps []byte, scale float32) {
+	kernel.Dequantise(values, steps, scale)
+	if float64(scale)*127 <= math.MaxFloat32 {
+		return
+	}
+	for i, v := range values {
+		values[i] = max(-math.MaxFloat32, min(math.MaxFloat32, v))
+	}
 }
 
 // largest marks the given fraction of values, rounded up: the largest, of equally large ones the first, and no zeros.

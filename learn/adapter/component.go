@@ -9,6 +9,9 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"sync/atomic"
+
+	"github.com/mlecs/mlecs/learn/kernel"
 )
 
 // Tensor is a named dense float32 tensor, row-major. A scalar has an empty shape.
@@ -79,6 +82,17 @@ func (c Component) Check() error {
 		if err != nil || n != int64(len(t.Data)) {
 			return fmt.Errorf("component %q: tensor %q has %d values for shape %v", c.Name, t.Name, len(t.Data), t.Shape)
 		}
+	}
+	var broken atomic.Bool
+	c.eachRange(func(t, from, to int) {
+		if !kernel.AllFinite(c.Tensors[t].Data[from:to]) {
+			broken.Store(true)
+		}
+	})
+	if !broken.Load() {
+		return nil
+	}
+	for _, t := range c.Tensors {
 		for i, v := range t.Data {
 			if f := float64(v); math.IsNaN(f) || math.IsInf(f, 0) {
 				return fmt.Errorf("component %q: tensor %q: value %d is %v", c.Name, t.Name, i, v)
@@ -91,6 +105,19 @@ func (c Component) Check() error {
 // SameStructure returns nil if a and b have equal name, signature, and names and shapes of tensors in the same order, and otherwise an
 // error that wraps ErrStructure and names the first difference. The signature alone is only what a peer claims.
 func SameStructure(a, b Component) error {
+	if err := sameNames(a, b); err != nil {
+		return err
+	}
+	for i, t := range a.Tensors {
+		if n := len(b.Tensors[i].Data); n != len(t.Data) {
+			return fmt.Errorf("component %q: tensor %q has %d values, not %d: %w", a.Name, t.Name, n, len(t.Data), ErrStructure)
+		}
+	}
+	return nil
+}
+
+// sameNames is SameStructure but for the numbers of values.
+func sameNames(a, b Component) error {
 	if a.Name != b.Name {
 		return fmt.Errorf("components %q and %q: %w", a.Name, b.Name, ErrStructure)
 	}
@@ -102,7 +129,7 @@ func SameStructure(a, b Component) error {
 	}
 	for i, t := range a.Tensors {
 		u := b.Tensors[i]
-		if t.Name != u.Name || !slices.Equal(t.Shape, u.Shape) || len(t.Data) != len(u.Data) {
+		if t.Name != u.Name || !slices.Equal(t.Shape, u.Shape) {
 			return fmt.Errorf("component %q: tensor %q %v is not %q %v: %w", a.Name, u.Name, u.Shape, t.Name, t.Shape, ErrStructure)
 		}
 	}

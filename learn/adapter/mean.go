@@ -19,11 +19,13 @@ func WeightedMean(cs []Component, weights []float64) (Component, error) {
 		return Component{}, fmt.Errorf("averaging component %q: %w", cs[0].Name, err)
 	}
 	var mean RunningMean
+	mean.Expect(cs[0])
 	for i, c := range cs {
-		if err := mean.Add(c, weights[i]); err != nil {
-			return Component{}, err
+		if err := mean.fits(c); err != nil {
+			return Component{}, fmt.Errorf("averaging, input %d: %w", i, err)
 		}
 	}
+	mean.add(cs, weights)
 	return mean.Mean()
 }
 

@@ -30,6 +30,36 @@ func ReadTensors(r io.Reader, limit int64) ([]Tensor, map[string]string, error) 
 
 // ReadTensorsExcept is ReadTensors without the tensors whose names skip is true for. Those may be of any type; nothing is kept of them.
 func ReadTensorsExcept(r io.Reader, limit int64, skip func(name string) bool) ([]Tensor, map[string]string, error) {
+	entries, metadata, err := readHead(r, limit, skip)
+	if err != nil {
+		return nil, nil, err
+	}
+	var tensors []Tensor
+	for _, e := range entries {
+		var data []float32
+		if e.skip {
+			_, err = io.CopyN(io.Discard, r, e.Offsets[1]-e.Offsets[0])
+		} else {
+			data, err = readValues(r, e)
+			tensors = append(tensors, Tensor{Name: e.name, Shape: e.Shape, Data: data})
+		}
+		if err != nil {
+			return nil, nil, fmt.Errorf("safetensors: reading tensor %q: %w", e.name, err)
+		}
+	}
+	var beyond [1]byte
+	if n, err := io.ReadFull(r, beyond[:]); n != 0 || err != io.EOF {
+		if n == 0 {
+			return nil, nil, fmt.Errorf("safetensors: reading the end: %w", err)
+		}
+		return nil, nil, errors.New("safetensors: bytes follow the last tensor")
+	}
+	slices.SortFunc(tensors, func(a, b Tensor) int { return strings.Compare(a.Name, b.Name) })
+	return tensors, metadata, nil
+}
+
+// readHead reads a file up to its data, and gives the tensors in the order of these.
+func readHead(r io.Reader, limit int64, skip func(name string) bool) ([]entry, map[string]string, error) {
 	var prefix [8]byte
 	if _, err := io.ReadFull(r, prefix[:]); err != nil {
 		return nil, nil, fmt.Errorf("safetensors: reading the header's length: %w", err)
@@ -55,27 +85,7 @@ func ReadTensorsExcept(r io.Reader, limit int64, skip func(name string) bool) ([
 	if err := checkLayout(entries, limit-8-int64(size)); err != nil {
 		return nil, nil, fmt.Errorf("safetensors: %w", err)
 	}
-	var tensors []Tensor
-	for _, e := range entries {
-		var data []float32
-		if e.skip {
-			_, err = io.CopyN(io.Discard, r, e.Offsets[1]-e.Offsets[0])
-		} else {
-			data, err = readValues(r, e)
-			tensors = append(tensors, Tensor{Name: e.name, Shape: e.Shape, Data: data})
-		}
-		if err != nil {
-			return nil, nil, fmt.Errorf("safetensors: reading tensor %q: %w", e.name, err)
-		}
-	}
-	if n, err := io.ReadFull(r, prefix[:1]); n != 0 || err != io.EOF {
-		if n == 0 {
-			return nil, nil, fmt.Errorf("safetensors: reading the end: %w", err)
-		}
-		return nil, nil, errors.New("safetensors: bytes follow the last tensor")
-	}
-	slices.SortFunc(tensors, func(a, b Tensor) int { return strings.Compare(a.Name, b.Name) })
-	return tensors, metadata, nil
+	return entries, metadata, nil
 }
 
 // decodeHeader walks the header token by token, because encoding/json lets a second value of one key win without a word.

@@ -4,49 +4,53 @@ import (
 	"context"
 	"encoding/binary"
 	"math/rand/v2"
-	"runtime"
+	"sync/atomic"
 
 	"github.com/mlecs/mlecs/learn/adapter"
+	"github.com/mlecs/mlecs/learn/kernel"
 )
 
-// Aggregate is the speed of averaging deltas that come as files.
+// Aggregate is the speed of averaging deltas that come as blobs, one after another.
 type Aggregate struct {
-	Deltas int   `json:"deltas"`
-	Bytes  int64 `json:"bytes"` // of all of them
-	Runs   int   `json:"runs"`
+	Codec  string `json:"codec"`
+	Deltas int    `json:"deltas"`
+	Values int64  `json:"values"` // of all of them
+	Bytes  int64  `json:"bytes"`  // of all of them
+	Runs   int    `json:"runs"`
 	Timing
 	PerSecond float64 `json:"bytes_per_s"`      // at the median
-	Read      float64 `json:"read_bytes_per_s"` // of a plain read of the same bytes
+	Read      float64 `json:"read_bytes_per_s"` // of a plain read of the same bytes by as many threads
 	Machine
 }
 
-// aggregateDeltas of aggregateParams values are what the goal is set for: 4 MiB each.
+// aggregateDeltas of aggregateParams values are what the goal is set for: 4 MiB each as float32.
 const aggregateDeltas, aggregateParams = 64, 1 << 20
 
-// MeasureAggregate averages n times.
-func MeasureAggregate(ctx context.Context, n int) (Aggregate, error) {
-	a := Aggregate{Deltas: aggregateDeltas, Runs: n}
+// MeasureAggregate averages n times what a codec makes of the deltas.
+func MeasureAggregate(ctx context.Context, setting string, n int) (Aggregate, error) {
+	a := Aggregate{Codec: setting, Deltas: aggregateDeltas, Runs: n}
+	codec, err := adapter.ParseCodec(setting)
+	if err != nil {
+		return a, err
+	}
 	blobs := make([][]byte, aggregateDeltas)
-	codec := adapter.Codec{}
 	for i := range blobs {
-		blob, err := codec.Encode(lora(aggregateParams, uint64(i)))
-		if err != nil {
+		if blobs[i], err = codec.Encode(lora(aggregateParams, uint64(i))); err != nil {
 			return a, err
 		}
-		blobs[i] = blob
-		a.Bytes += int64(len(blob))
+		a.Bytes += int64(len(blobs[i]))
+		a.Values += aggregateParams
 	}
-	var err error
+	sources := make([]adapter.Source, len(blobs))
+	for i, blob := range blobs {
+		sources[i] = adapter.Source{Weight: float64(i + 1), Open: func(d *adapter.Decoder) (adapter.Component, error) {
+			return d.Decode(codec.Name(), blob, aggregateParams)
+		}}
+	}
 	a.Timing, err = measure(ctx, n, func() error {
 		var mean adapter.RunningMean
-		for i, blob := range blobs {
-			c, err := adapter.Decode(codec.Name(), blob, aggregateParams)
-			if err != nil {
-				return err
-			}
-			if err := mean.Add(c, float64(i+1)); err != nil {
-				return err
-			}
+		if _, err := mean.AddAll(sources); err != nil {
+			return err
 		}
 		_, err := mean.Mean()
 		return err
@@ -54,18 +58,20 @@ func MeasureAggregate(ctx context.Context, n int) (Aggregate, error) {
 	if err != nil {
 		return a, err
 	}
-	var seen uint64 // keeps the reading from being left out
+	var seen atomic.Uint64 // keeps the reading from being left out
 	read, err := measure(ctx, n, func() error {
 		for _, blob := range blobs {
-			seen ^= readAll(blob)
+			kernel.Parallel(len(blob), readGrain, func(lo, hi int) { seen.Add(readAll(blob[lo:hi])) })
 		}
 		return nil
 	})
-	runtime.KeepAlive(seen)
 	a.PerSecond, a.Read = float64(a.Bytes)/a.Median*1e3, float64(a.Bytes)/read.Median*1e3
 	a.Machine = machine()
 	return a, err
 }
+
+// readGrain is how many bytes a thread reads at a time.
+const readGrain = 1 << 17
 
 // lora is a component of n values that do not compress.
 func lora(n int, seed uint64) adapter.Component {

@@ -12,6 +12,8 @@
 // Vector functions check their arguments and run in vector_amd64.go, with AVX2, or in vector_portable.go. The assembly is
 // written by the program in gen, a module of its own: go generate.
 //
+// Averaging has functions of its own (accumulate.go), in float64, that have the same bits on every implementation.
+//
 // Work is spread over threads by Parallel. Only rows and columns of a result are ever split, never a sum, so every
 // result has the same bits for every GOMAXPROCS.
 //

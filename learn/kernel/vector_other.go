@@ -38,3 +38,14 @@ func normGradSums(x, dy, gain []float32, mean, scale float32) (sum, dotted float
 func normGrad(dx, x, dy, gain []float32, mean, scale, sum, dotted float32) {
 	normGradPortable(dx, x, dy, gain, mean, scale, sum, dotted)
 }
+
+func addWeighted(sums []float64, x []float32, w *float64) { addWeightedPortable(sums, x, *w) }
+
+func addWeightedFour(sums []float64, xs *[4][]float32, w *[4]float64) {
+	for i, x := range xs {
+		addWeightedPortable(sums, x, w[i])
+	}
+}
+
+func allFinite(x []float32) bool                            { return allFinitePortable(x) }
+func dequantise(dst []float32, steps []byte, scale float32) { dequantisePortable(dst, steps, scale) }

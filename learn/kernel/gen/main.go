@@ -14,10 +14,11 @@ import (
 
 func main() {
 	for name, write := range map[string]func(*build.Context){
-		"tile":      writeTiles,
-		"transpose": writeTranspose,
-		"widen":     writeWiden,
-		"vector":    writeVectors,
+		"accumulate": writeAccumulate,
+		"tile":       writeTiles,
+		"transpose":  writeTranspose,
+		"vector":     writeVectors,
+		"widen":      writeWiden,
 	} {
 		if err := generate(name, write); err != nil {
 			log.Fatalf("generating the %s functions: %v", name, err)
