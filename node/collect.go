@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/ipfs/go-cid"
+	"go.opentelemetry.io/otel/attribute"
 
 	"github.com/mlecs/mlecs/learn/method"
 	"github.com/mlecs/mlecs/storage/record"
@@ -171,7 +172,9 @@ const parallelDeltas = 8
 func (c *collection) fetch(ctx context.Context, d *deltaEntry, a *attempt) {
 	c.slots <- struct{}{}
 	defer func() { <-c.slots }()
-	delta, err := c.fetchDelta(ctx, d, c.origins)
+	fetching, fetched := c.span(ctx, spanFetch, c.round, attribute.String("mlecs.delta", d.cid.String()), attribute.String("mlecs.author", d.Author.String()))
+	delta, err := c.fetchDelta(fetching, d, c.origins)
+	fetched(err)
 	if errors.Is(err, errBadBlob) {
 		c.leaveOut(d, err)
 	}

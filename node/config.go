@@ -17,6 +17,7 @@ import (
 
 	"github.com/mlecs/mlecs/learn/method"
 	"github.com/mlecs/mlecs/node/api"
+	"github.com/mlecs/mlecs/node/otlp"
 	"github.com/mlecs/mlecs/p2p"
 	"github.com/mlecs/mlecs/storage/record"
 )
@@ -36,6 +37,7 @@ type Config struct {
 	Renew      bool       `yaml:"renew"`       // as founder or delegate, renew members before their certificates end
 	Verify     string     `yaml:"verify"`      // full, spot or off: how much of the aggregates taken over is recomputed
 	Log        string     `yaml:"log"`         // debug, info, warn, error
+	OTLP       string     `yaml:"otlp"`        // where OpenTelemetry traces of rounds go, http(s)://HOST:PORT; empty: none are made
 	API        APIConfig  `yaml:"api"`
 	P2P        p2p.Config `yaml:"p2p"`
 }
@@ -110,6 +112,11 @@ func (c Config) Validate() error {
 	}
 	if _, err := c.logLevel(); err != nil {
 		return err
+	}
+	if c.OTLP != "" {
+		if err := otlp.Check(c.OTLP); err != nil {
+			return fmt.Errorf("otlp: %w", err)
+		}
 	}
 	if err := c.API.Validate(); err != nil {
 		return err
@@ -261,6 +268,7 @@ var keyComments = [][2]string{
 	{"renew", "On a node that may invite: renew members in the last fifth of their certificate's time, for as long again."},
 	{"verify", "How much of an aggregate is recomputed before it is taken over: full, spot (one component, and what others dispute) or off."},
 	{"log", "debug, info, warn or error."},
+	{"otlp", "Collector of OpenTelemetry traces of rounds (OTLP over HTTP), as http://127.0.0.1:4318; empty: no traces."},
 	{"api", "Control API over TCP (IP:PORT, with the token in token_file); empty listen: only once `mlecs dashboard` asks for it."},
 	{"p2p", "Multiaddrs to listen on, to announce in their place, and (with /p2p/ID) to dial at start."},
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/ipfs/go-cid"
+	"go.opentelemetry.io/otel/attribute"
 
 	"github.com/mlecs/mlecs/learn/method"
 	"github.com/mlecs/mlecs/storage/record"
@@ -90,7 +91,9 @@ func (e *edge) serve(ctx context.Context) error {
 			e.live.enter(phaseWaiting)
 		case absorbed != a.cid.String():
 			e.live.enter(phaseAbsorbing)
-			agg, err := e.fetchAggregate(ctx, a, e.fits)
+			fetching, fetched := e.span(ctx, spanFetch, a.body.Round, attribute.String("mlecs.aggregate", a.cid.String()))
+			agg, err := e.fetchAggregate(fetching, a, e.fits)
+			fetched(err)
 			if err == nil {
 				err = e.audit(ctx, a)
 			}
@@ -172,8 +175,10 @@ func (e *edge) adapt(ctx context.Context, a *aggregateEntry) error {
 func (e *edge) fits(c record.Component) bool { return e.model.Has(c.Name, c.Signature) }
 
 // train runs the round after a and publishes its delta.
-func (e *edge) train(ctx context.Context, a *aggregateEntry) error {
+func (e *edge) train(ctx context.Context, a *aggregateEntry) (err error) {
 	round := a.body.Round + 1
+	ctx, ended := e.span(ctx, spanRound, round)
+	defer func() { ended(err) }()
 	d, err := e.trainRound(ctx, round)
 	if err != nil {
 		return err
@@ -206,12 +211,17 @@ func (e *edge) train(ctx context.Context, a *aggregateEntry) error {
 	}
 	os.Remove(used) // if there was any
 	e.dropStates("edge", file)
-	return e.publishPending(ctx)
+	ctx, published := e.span(ctx, spanPublish, round)
+	err = e.publishPending(ctx)
+	published(err)
+	return err
 }
 
-func (e *edge) trainRound(ctx context.Context, round uint64) (*method.Delta, error) {
+func (e *edge) trainRound(ctx context.Context, round uint64) (_ *method.Delta, err error) {
 	defer e.busy()()
 	e.log.Info("training", "round", round)
+	ctx, tuned := e.span(ctx, spanTune, round)
+	defer func() { tuned(err) }()
 	d, err := e.model.Round(ctx, round, e.live.progress)
 	if err != nil {
 		return nil, fmt.Errorf("train round %d: %w", round, err)

@@ -40,6 +40,7 @@ type Node struct {
 	ledger  *ledger
 	network *p2p.Network
 	stop    context.CancelCauseFunc
+	tracing tracing
 
 	levels       logLevels
 	registry     *prometheus.Registry
@@ -83,7 +84,7 @@ func New(h *Home, log *slog.Logger) (*Node, error) {
 	levels, events := newLogLevels(level), newEvents()
 	return &Node{
 		home: h, cfg: cfg, base: log, log: levels.logger(log, logNode), levels: levels, registry: newRegistry(), key: key, self: self, events: events,
-		live: newLive(events), gate: newGate(), baselineRows: make(chan *learner, 1), avoided: avoided{},
+		live: newLive(events), gate: newGate(), tracing: noTracing(), baselineRows: make(chan *learner, 1), avoided: avoided{},
 	}, nil
 }
 
@@ -110,6 +111,8 @@ func (n *Node) Run(ctx context.Context) (err error) {
 		n.network.Close()
 		n.storeTraffic()
 	}()
+	n.tracing = n.newTracing()
+	defer n.tracing.close()
 	cancel := n.network.Subscribe(n.take)
 	defer cancel()
 	v := &runningView{node: n, started: time.Now()}

@@ -58,6 +58,7 @@ func (v *runningView) Status(context.Context) (*api.Status, error) {
 	}
 	t := n.total()
 	s.BytesSent, s.BytesReceived = t.Sent, t.Received
+	s.Protocols = n.byProtocol()
 	s.RejectedRecords, s.RejectedBlobs, s.RefusedPeers = t.RejectedRecords, t.RejectedBlobs, t.RefusedPeers
 	return s, nil
 }

@@ -133,13 +133,16 @@ func (s *super) follow(ctx context.Context, a *aggregateEntry) error {
 }
 
 // lead closes the round after a, or opens the first one if a is nil.
-func (s *super) lead(ctx context.Context, a *aggregateEntry) error {
+func (s *super) lead(ctx context.Context, a *aggregateEntry) (err error) {
 	var round uint64
 	var inputs []input
 	if a != nil {
 		round = a.body.Round + 1
+	}
+	ctx, ended := s.span(ctx, spanRound, round)
+	defer func() { ended(err) }()
+	if a != nil {
 		s.live.enter(phaseCollecting)
-		var err error
 		if inputs, err = s.collect(ctx, round, a); err != nil || inputs == nil {
 			return err // nil: another super-peer closed the round, or leads
 		}
@@ -148,7 +151,9 @@ func (s *super) lead(ctx context.Context, a *aggregateEntry) error {
 	if err != nil {
 		return err
 	}
-	r, err := s.issue(ctx, agg, a, inputs)
+	publishing, published := s.span(ctx, spanPublish, round)
+	r, err := s.issue(publishing, agg, a, inputs)
+	published(err)
 	if err != nil {
 		return err
 	}
@@ -190,7 +195,9 @@ func (s *super) aggregate(ctx context.Context, round uint64, inputs []input) (*m
 	for i, d := range inputs {
 		in[i] = method.Input{ID: d.cid.String(), Delta: *d.delta}
 	}
-	agg, err := s.cloud.Round(ctx, round, in, s.live.progress)
+	progress, distilled := s.distilling(ctx, round, s.live.progress)
+	agg, err := s.cloud.Round(ctx, round, in, progress)
+	distilled(err)
 	if err != nil {
 		return nil, fmt.Errorf("aggregate round %d: %w", round, err)
 	}

@@ -1,9 +1,13 @@
 package node
 
 import (
+	"cmp"
 	"context"
+	"slices"
 	"sync"
 	"time"
+
+	"github.com/mlecs/mlecs/node/api"
 )
 
 // carried are a node's counters from before it was started, and how they are kept for after. What a killed node counted since the last time is
@@ -38,6 +42,18 @@ func (n *Node) total() counters {
 	c.RejectedBlobs += t.RejectedBlobs + badBlobs
 	c.RefusedPeers += t.RefusedPeers
 	return c
+}
+
+// byProtocol is what went over libp2p's streams since the node's start, the most first.
+func (n *Node) byProtocol() []api.ProtocolBytes {
+	list := []api.ProtocolBytes{}
+	for proto, bytes := range n.network.Traffic().ByProtocol {
+		list = append(list, api.ProtocolBytes{Protocol: proto, Sent: bytes[0], Received: bytes[1]})
+	}
+	slices.SortFunc(list, func(a, b api.ProtocolBytes) int {
+		return cmp.Or(cmp.Compare(b.Sent+b.Received, a.Sent+a.Received), cmp.Compare(a.Protocol, b.Protocol))
+	})
+	return list
 }
 
 // countTraffic stores the counters now and then; Run does at the end.

@@ -113,7 +113,7 @@ func (v *view) describe() (*api.Status, error) {
 	}
 	s := &api.Status{
 		Version: Version, Name: v.cfg.Name, PeerID: id.String(), Home: dir, Role: v.cfg.Role,
-		Addrs: []string{}, Modalities: []string{}, Domain: v.cfg.Domain,
+		Addrs: []string{}, Modalities: []string{}, Protocols: []api.ProtocolBytes{}, Domain: v.cfg.Domain,
 	}
 	if v.ledger != nil {
 		s.Records = v.ledger.count()

@@ -25,7 +25,8 @@ import (
 	"github.com/mlecs/mlecs/testnet"
 )
 
-// TestDashboard looks at the page of a running testnet's edge in a real browser. Its screenshots are artifacts (go test -artifacts).
+// TestDashboard looks at the page of a running testnet's edge in a real browser. Its screenshots go to the folder
+// that MLECS_SCREENSHOTS names, or are artifacts (go test -artifacts).
 func TestDashboard(t *testing.T) {
 	browser := newBrowser(t)
 	o := tiny(t)
@@ -88,6 +89,8 @@ func TestDashboard(t *testing.T) {
 			"the newest adapter's facts": `document.querySelector('#chosen').textContent.includes('bafy')`,
 			"traffic":                    `document.querySelector('#totals').textContent.match(/[KM]iB/) !== null`,
 			"traffic by peer":            `document.querySelectorAll('#by-peer .peer-row').length === 3`,
+			"traffic by protocol":        `document.querySelector('#by-protocol').textContent.includes('/mlecs/')`,
+			"what peers did wrong":       `[...document.querySelectorAll('#peers th')].some((e) => e.textContent === 'faults')`,
 			"events":                     `document.querySelectorAll('#log .delta').length > 0`,
 			"a live connection":          `document.querySelector('#live').textContent === 'live'`,
 		} {
@@ -260,7 +263,11 @@ func (p *tab) shot(t *testing.T, name string) {
 	if coloursOf(picture) < 3 {
 		t.Errorf("the picture of %s is blank", name)
 	}
-	if err := os.WriteFile(filepath.Join(t.ArtifactDir(), name+".png"), b, 0o644); err != nil {
+	dir := os.Getenv("MLECS_SCREENSHOTS")
+	if dir == "" {
+		dir = t.ArtifactDir()
+	}
+	if err := os.WriteFile(filepath.Join(dir, name+".png"), b, 0o644); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -59,46 +59,54 @@ type InviteReply struct {
 
 // Status of a node.
 type Status struct {
-	Running         bool     `json:"running"`
-	Version         string   `json:"version"`
-	Name            string   `json:"name"`
-	PeerID          string   `json:"peer_id"`
-	PID             int      `json:"pid"`
-	Home            string   `json:"home"`
-	Role            string   `json:"role"`
-	Federation      string   `json:"federation"` // genesis CID; empty before create or join
-	FedName         string   `json:"federation_name"`
-	Addrs           []string `json:"addrs"`
-	UptimeSec       float64  `json:"uptime_seconds"`
-	Peers           int      `json:"peers"`
-	Round           uint64   `json:"round"`  // newest aggregate
-	Rounds          uint64   `json:"rounds"` // 0: endless
-	Phase           string   `json:"phase"`  // waiting, ccl, amt, mma, se-ccl, evaluating, baseline, done, ...
-	StepDone        int      `json:"step_done"`
-	StepTotal       int      `json:"step_total"`
-	Loss            float64  `json:"loss"`
-	Domain          string   `json:"domain"`
-	Modalities      []string `json:"modalities"`
-	Family          int      `json:"family"`   // of the edge's structure and base model
-	Families        int      `json:"families"` // of the federation's edges
-	Base            string   `json:"base"`     // name of the base model
-	BaseCID         string   `json:"base_cid"`
-	ParamsTotal     int64    `json:"params_total"`
-	ParamsTrainable int64    `json:"params_trainable"`
-	TrainRows       int      `json:"train_rows"`
-	TestRows        int      `json:"test_rows"`
-	PublicRows      int      `json:"public_rows"`
-	Privacy         *Privacy `json:"privacy,omitempty"` // of an edge's private rows, where the federation has differential privacy
-	Records         int      `json:"records"`
-	BytesSent       int64    `json:"bytes_sent"`
-	BytesReceived   int64    `json:"bytes_received"`
-	RejectedRecords int64    `json:"rejected_records"`
-	RejectedBlobs   int64    `json:"rejected_blobs"`
-	RefusedPeers    int64    `json:"refused_peers"`
-	Disputed        int      `json:"disputed"` // aggregates to which a member objects
-	DiskBytes       int64    `json:"disk_bytes"`
-	Error           string   `json:"error,omitempty"` // last error of the learner, with advice
-	Done            bool     `json:"done"`            // last round absorbed and final scores stored
+	Running         bool            `json:"running"`
+	Version         string          `json:"version"`
+	Name            string          `json:"name"`
+	PeerID          string          `json:"peer_id"`
+	PID             int             `json:"pid"`
+	Home            string          `json:"home"`
+	Role            string          `json:"role"`
+	Federation      string          `json:"federation"` // genesis CID; empty before create or join
+	FedName         string          `json:"federation_name"`
+	Addrs           []string        `json:"addrs"`
+	UptimeSec       float64         `json:"uptime_seconds"`
+	Peers           int             `json:"peers"`
+	Round           uint64          `json:"round"`  // newest aggregate
+	Rounds          uint64          `json:"rounds"` // 0: endless
+	Phase           string          `json:"phase"`  // waiting, ccl, amt, mma, se-ccl, evaluating, baseline, done, ...
+	StepDone        int             `json:"step_done"`
+	StepTotal       int             `json:"step_total"`
+	Loss            float64         `json:"loss"`
+	Domain          string          `json:"domain"`
+	Modalities      []string        `json:"modalities"`
+	Family          int             `json:"family"`   // of the edge's structure and base model
+	Families        int             `json:"families"` // of the federation's edges
+	Base            string          `json:"base"`     // name of the base model
+	BaseCID         string          `json:"base_cid"`
+	ParamsTotal     int64           `json:"params_total"`
+	ParamsTrainable int64           `json:"params_trainable"`
+	TrainRows       int             `json:"train_rows"`
+	TestRows        int             `json:"test_rows"`
+	PublicRows      int             `json:"public_rows"`
+	Privacy         *Privacy        `json:"privacy,omitempty"` // of an edge's private rows, where the federation has differential privacy
+	Records         int             `json:"records"`
+	BytesSent       int64           `json:"bytes_sent"`
+	BytesReceived   int64           `json:"bytes_received"`
+	RejectedRecords int64           `json:"rejected_records"`
+	RejectedBlobs   int64           `json:"rejected_blobs"`
+	RefusedPeers    int64           `json:"refused_peers"`
+	Disputed        int             `json:"disputed"` // aggregates to which a member objects
+	DiskBytes       int64           `json:"disk_bytes"`
+	Protocols       []ProtocolBytes `json:"protocols"`       // since the node's start, those with the most first
+	Error           string          `json:"error,omitempty"` // last error of the learner, with advice
+	Done            bool            `json:"done"`            // last round absorbed and final scores stored
+}
+
+// ProtocolBytes is what went over the streams of a libp2p protocol.
+type ProtocolBytes struct {
+	Protocol string `json:"protocol"`
+	Sent     int64  `json:"bytes_sent"`
+	Received int64  `json:"bytes_received"`
 }
 
 // Privacy is what all deltas of an edge tell of its private rows at most: they are (Epsilon, Delta)-differentially private together, where

@@ -31,7 +31,7 @@ type fake struct {
 }
 
 var (
-	status = &api.Status{Running: true, Name: "edge-1", Role: "edge", Addrs: []string{"/ip4/127.0.0.1/tcp/1"}, Modalities: []string{"image"}, Round: 2, Loss: 0.25}
+	status = &api.Status{Running: true, Name: "edge-1", Role: "edge", Addrs: []string{"/ip4/127.0.0.1/tcp/1"}, Modalities: []string{"image"}, Protocols: []api.ProtocolBytes{{Protocol: "/mlecs/blob/1", Sent: 1}}, Round: 2, Loss: 0.25}
 	peers  = []api.Peer{{PeerID: "12D3", Role: "super", Connected: true, RTTMillis: 0.5}}
 	rounds = []api.Round{{Round: 1, Inputs: []api.Input{{Delta: "bafyA", Modalities: []string{"image"}, Weight: 1}}, Metrics: map[string]float64{"loss": 1}, Components: []api.Component{}}}
 	delta  = &api.Delta{CID: "bafyA", Parents: []string{"bafyB"}, Modalities: []string{"image"}, Components: []api.Component{{Name: "lora", Stored: true}}}

@@ -1,5 +1,5 @@
 // The page: logs in, loads what the node knows, and draws it again when the node tells of something.
-import { byId, bytes, clock, h, short } from './dom.js';
+import { breath, byId, bytes, clock, h, short } from './dom.js';
 import { Failure, ask, follow, login } from './node.js';
 import { drawGraph, travel } from './graph.js';
 import { drawCurves, drawLosses } from './curves.js';
@@ -7,8 +7,9 @@ import { drawLineage, drawRounds } from './rounds.js';
 import { drawTraffic } from './traffic.js';
 import { prepare, setModalities } from './tryit.js';
 
-const historyRounds = 60; // that are loaded
-const deltaRounds = 24;
+// How much history is loaded: as many rounds as have so many inputs together, within bounds.
+const history = { rounds: { inputs: 3000, least: 24, most: 60 }, deltas: { inputs: 600, least: 6, most: 24 } };
+const again = 3; // newest rounds that are asked for again: late deltas, better aggregates and verdicts come to them
 const loggedEvents = 100;
 const pollEvery = 3000; // ms; what no event tells: traffic, round trips
 
@@ -28,24 +29,36 @@ async function loadStatus() {
   names = new Map(state.peers.map((p) => [p.peer_id, p.name || short(p.peer_id)]));
   names.set(state.status.peer_id, state.status.name);
   drawHeader();
+  await breath();
   drawGraph(state);
+  await breath();
   drawTraffic(state);
 }
 
-async function loadHistory() {
-  const from = (n) => Math.max(0, (state.status?.round ?? 0) - n);
-  [state.rounds, state.deltas, state.scores] = await Promise.all([
-    ask(`/v1/rounds?from=${from(historyRounds)}`), ask(`/v1/deltas?from=${from(deltaRounds)}`), ask('/v1/scores')]);
-  for (const d of state.deltas) if (d.author_name) names.set(d.author, d.author_name);
-  drawHistory();
+/** Gives the list of what is known with the newest rounds of it asked for again, or all of them the first time. */
+async function freshened(what, known) {
+  const { inputs, least, most } = history[what];
+  const kept = Math.min(most, Math.max(least, Math.ceil(inputs / Math.max(1, state.peers.length))));
+  const oldest = Math.max(0, (state.status?.round ?? 0) - kept);
+  const from = known.length ? Math.max(oldest, known.at(-1).round + 1 - again) : oldest;
+  const newest = await ask(`/v1/${what}?from=${from}`);
+  return [...known.filter((x) => x.round >= oldest && x.round < from), ...newest];
 }
 
-function drawHistory() {
-  drawGraph(state);
-  drawCurves(state);
-  drawLosses(state, colourOf);
-  drawRounds(state, nameOf, colourOf);
-  drawLineage(state, nameOf);
+async function loadHistory() {
+  state.scores = await ask('/v1/scores');
+  state.rounds = await freshened('rounds', state.rounds);
+  state.deltas = await freshened('deltas', state.deltas);
+  for (const d of state.deltas) if (d.author_name) names.set(d.author, d.author_name);
+  await drawHistory();
+}
+
+/** Draws everything, each part in a task of its own: between them the browser answers to whoever uses the page. */
+async function drawHistory() {
+  for (const draw of [drawGraph, drawCurves, (s) => drawLosses(s, colourOf), (s) => drawRounds(s, nameOf, colourOf), (s) => drawLineage(s, nameOf)]) {
+    draw(state);
+    await breath();
+  }
 }
 
 function drawHeader() {
@@ -139,8 +152,8 @@ async function start() {
   }
   byId('app').hidden = false;
   prepare();
-  drawHistory(); // drawings are as wide as their places, which had no width before
-  addEventListener('resize', soon(async () => drawHistory(), 200));
+  await drawHistory(); // drawings are as wide as their places, which had no width before
+  addEventListener('resize', soon(drawHistory, 200));
   follow(each, live);
   setInterval(() => { if (!document.hidden) loadStatus().catch(lost); }, pollEvery);
 }

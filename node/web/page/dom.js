@@ -16,6 +16,9 @@ export function h(name, attributes = {}, ...children) {
 /** The width in pixels that a drawing in e has. */
 export const widthOf = (e) => Math.max(260, e.clientWidth || 520);
 
+/** Lets the browser do what waits, then goes on. */
+export const breath = () => new Promise((go) => setTimeout(go));
+
 export const byId = (id) => document.getElementById(id);
 
 /** Replaces what is in an element, unless the same is there already: what has the focus or an open menu stays. */

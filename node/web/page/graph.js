@@ -34,9 +34,9 @@ export function drawGraph({ status, peers, deltas }) {
   fill(byId('graph-legend'),
     h('span', {}, h('i', { class: 'f1' }), 'super-peer'), h('span', {}, h('i', { class: 'f0' }), 'edge'),
     [...colour].map(([m, i]) => h('span', {}, h('i', { class: `f${(i + 2) % 8}` }), m)));
-  fill(byId('peers'), ...rows(['name', 'role', 'peer id', 'state', 'round trip', 'sent', 'received', 'certificate ends'], [4, 5, 6],
-    peers.map((p) => [p.name || '-', p.role || '-', short(p.peer_id), p.connected ? 'connected' : 'away', p.rtt_ms ? p.rtt_ms.toFixed(1) + ' ms' : '-',
-      bytes(p.bytes_sent), bytes(p.bytes_received), p.expires ? new Date(p.expires * 1000).toISOString().slice(0, 10) : '-'])));
+  fill(byId('peers'), ...rows(['name', 'role', 'peer id', 'state', 'round trip', 'sent', 'received', 'faults', 'disputed', 'certificate ends'], [4, 5, 6, 7, 8],
+    peers.map((p) => [p.name || '-', p.role || '-', short(p.peer_id), (p.connected ? 'connected' : 'away') + (p.gray ? ', graylisted' : ''), p.rtt_ms ? p.rtt_ms.toFixed(1) + ' ms' : '-',
+      bytes(p.bytes_sent), bytes(p.bytes_received), p.faults.toFixed(0), String(p.disputed), p.expires ? new Date(p.expires * 1000).toISOString().slice(0, 10) : '-'])));
 }
 
 /** Places members on an ellipse, in order of their names; turn tells where, from 0 at the top to 1 once around. */
@@ -51,7 +51,7 @@ function ring(members, centre, share, turn) {
 function member(p, r, isSelf, modalities, colour, named) {
   const { x, y } = places.get(p.peer_id);
   const name = p.name || short(p.peer_id);
-  const g = h('g', { class: `member ${p.role} ${p.connected ? '' : 'away'}`, transform: `translate(${x} ${y})` },
+  const g = h('g', { class: `member ${p.role} ${p.connected ? '' : 'away'} ${p.gray || p.disputed ? 'suspect' : ''}`, transform: `translate(${x} ${y})` },
     h('title', {}, `${name}, ${p.role}${isSelf ? ', this node' : p.connected ? ', connected' : ', away'}${modalities.length ? ': ' + modalities.join(', ') : ''}`),
     h('circle', { class: 'body', r }));
   if (isSelf) g.append(h('circle', { class: 'self', r: r + 3 }));

@@ -3,16 +3,22 @@ import { byId, bytes, clock, count, empty, fill, h, seconds, short, widthOf } fr
 
 const page = 12; // rounds shown at first, and added by the button
 let shown = page;
+const items = new Map(); // CID of an aggregate -> its item, while it is shown
 
 export function drawRounds(state, nameOf, colourOf) {
-  const newest = state.rounds.toReversed();
-  if (!newest.length) fill(byId('timeline'), h('li', { class: 'empty' }, 'No round has closed yet.'));
-  else fill(byId('timeline'), newest.slice(0, shown).map((r) => roundItem(r, nameOf, colourOf)));
+  const newest = state.rounds.toReversed(), list = byId('timeline');
+  const now = newest.slice(0, shown).map((r) => {
+    const said = [...r.inputs, { author: r.leader }].map((i) => nameOf(i.author)).join(); // aggregates do not change, names become known
+    const old = items.get(r.aggregate);
+    return [r.aggregate, old?.said === said && old.seconds === r.seconds ? old : { said, seconds: r.seconds, item: roundItem(r, nameOf, colourOf) }];
+  });
+  items.clear();
+  for (const [cid, entry] of now) items.set(cid, entry);
+  const wanted = now.length ? now.map(([, entry]) => entry.item) : [h('li', { class: 'empty' }, 'No round has closed yet.')];
+  if (wanted.length !== list.children.length || wanted.some((item, i) => item !== list.children[i])) list.replaceChildren(...wanted);
   const older = byId('older');
   older.hidden = newest.length <= shown;
   older.onclick = () => { shown += page; drawRounds(state, nameOf, colourOf); };
-  // The content policy allows no style attributes, and styles set by script.
-  for (const e of byId('timeline').querySelectorAll('[data-weight]')) e.style.flexGrow = e.dataset.weight;
 }
 
 function roundItem(r, nameOf, colourOf) {
@@ -23,7 +29,9 @@ function roundItem(r, nameOf, colourOf) {
       h('span', { class: 'muted' }, `by ${nameOf(r.leader)}`), h('span', { class: 'muted' }, r.round === 0 ? 'the start' : inputs.length === 1 ? '1 delta' : `${inputs.length} deltas`)),
     inputs.length > 0 && h('div', { class: 'bar' }, inputs.map((i) => {
       const about = `${nameOf(i.author)}, weight ${i.weight.toFixed(3)}: ${i.modalities.join(', ')}`;
-      return h('span', { class: `f${colourOf(i.author)}`, title: about, 'data-weight': Math.max(i.weight, 0.001) }, inputs.length <= 10 ? nameOf(i.author) : '');
+      const part = h('span', { class: `f${colourOf(i.author)}`, title: about }, inputs.length <= 10 ? nameOf(i.author) : '');
+      part.style.flexGrow = Math.max(i.weight, 0.001); // the content policy allows no style attributes, and styles set by script
+      return part;
     })));
 }
 

@@ -14,9 +14,18 @@ export function drawTraffic({ status, peers }) {
     h('div', { class: 'bar thin' }, h('span', { class: 'f0', 'data-share': p.bytes_sent / most }), h('span', { class: 'f2', 'data-share': p.bytes_received / most })),
     h('small', {}, `${bytes(p.bytes_sent)} sent, ${bytes(p.bytes_received)} received`))) : empty('No peer is connected.'));
   for (const e of byId('by-peer').querySelectorAll('[data-share]')) e.style.width = `${100 * e.dataset.share}%`;
+  drawProtocols(status.protocols);
   samples.push({ at: Date.now(), sent: status.bytes_sent, received: status.bytes_received });
   if (samples.length > kept) samples.shift();
   drawRates();
+}
+
+function drawProtocols(protocols) {
+  const most = Math.max(1, ...protocols.map((p) => p.bytes_sent + p.bytes_received));
+  fill(byId('by-protocol'), protocols.length ? protocols.map((p) => h('div', { class: 'peer-row' }, h('span', {}, p.protocol),
+    h('div', { class: 'bar thin' }, h('span', { class: 'f0', 'data-share': p.bytes_sent / most }), h('span', { class: 'f2', 'data-share': p.bytes_received / most })),
+    h('small', {}, `${bytes(p.bytes_sent)} sent, ${bytes(p.bytes_received)} received`))) : empty('Nothing was sent or received yet.'));
+  for (const e of byId('by-protocol').querySelectorAll('[data-share]')) e.style.width = `${100 * e.dataset.share}%`;
 }
 
 function drawRates() {
