@@ -104,7 +104,7 @@ func (n *Node) compare(ctx context.Context) error {
 func newBaseline(l *learner) (*baseline, baselineState, error) {
 	var state baselineState
 	role, cfg := l.member.Role, l.seat.config()
-	base, err := loadBase(l.store, l.seat.base())
+	base, err := l.cfg.loadBase(l.store, l.seat.base())
 	if err != nil {
 		return nil, state, err
 	}

@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"github.com/mlecs/mlecs/learn/data"
+	"github.com/mlecs/mlecs/learn/kernel"
 	"github.com/mlecs/mlecs/learn/method"
 	"github.com/mlecs/mlecs/learn/model"
 	"github.com/mlecs/mlecs/node/api"
@@ -107,6 +108,19 @@ func readBaseFile(path string) (*model.Base, error) {
 		return nil, fmt.Errorf("read base model %s: %w", path, err)
 	}
 	return b, nil
+}
+
+// loadBase is loadBase for learning and answering, with the base stored as the node's owner wants it. No other member can tell.
+func (c Config) loadBase(store *storage.Store, base record.Base) (*model.Base, error) {
+	dtype, err := kernel.ParseDType(c.BaseDType)
+	if err != nil {
+		return nil, fmt.Errorf("base_dtype: %w", err)
+	}
+	b, err := loadBase(store, base)
+	if err != nil {
+		return nil, err
+	}
+	return b.Stored(dtype), nil
 }
 
 // loadBase reads a base model from the store, where its content was verified when it came in.

@@ -15,6 +15,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/mlecs/mlecs/learn/kernel"
 	"github.com/mlecs/mlecs/learn/method"
 	"github.com/mlecs/mlecs/node/api"
 	"github.com/mlecs/mlecs/node/otlp"
@@ -32,6 +33,7 @@ type Config struct {
 	Domain     string     `yaml:"domain"`      // informative
 	Baseline   bool       `yaml:"baseline"`    // also train the standalone comparison, same budget, no exchange
 	Threads    int        `yaml:"threads"`     // 0: all
+	BaseDType  string     `yaml:"base_dtype"`  // how the node stores its frozen base models in memory: fp32, bf16 or int8
 	Stream     string     `yaml:"stream"`      // names the node for seeding; default: the node's name
 	KeepRounds int        `yaml:"keep_rounds"` // blobs of how many rounds stay on disk; 0: of all
 	Renew      bool       `yaml:"renew"`       // as founder or delegate, renew members before their certificates end
@@ -51,7 +53,7 @@ func DefaultConfig() Config {
 	if err != nil || name == "" {
 		name = "node"
 	}
-	return Config{Name: name, KeepRounds: defaultKeepRounds, Verify: verifySpot, Log: "info", P2P: p2p.DefaultConfig()}
+	return Config{Name: name, BaseDType: kernel.Float32.String(), KeepRounds: defaultKeepRounds, Verify: verifySpot, Log: "info", P2P: p2p.DefaultConfig()}
 }
 
 // withDefaults fills what may be left out.
@@ -59,6 +61,9 @@ func (c Config) withDefaults() Config {
 	d := DefaultConfig()
 	if c.Name == "" {
 		c.Name = d.Name
+	}
+	if c.BaseDType == "" {
+		c.BaseDType = d.BaseDType
 	}
 	if c.Verify == "" {
 		c.Verify = d.Verify
@@ -103,6 +108,9 @@ func (c Config) Validate() error {
 	}
 	if c.Threads < 0 || c.Threads > 4096 {
 		return fmt.Errorf("threads: %d is not a number of threads; use 0 for all processors", c.Threads)
+	}
+	if _, err := kernel.ParseDType(c.BaseDType); err != nil {
+		return fmt.Errorf("base_dtype: %w", err)
 	}
 	if !slices.Contains([]string{verifyFull, verifySpot, verifyOff}, c.Verify) {
 		return fmt.Errorf("verify: %q is no way to verify aggregates; use full, spot or off", c.Verify)
@@ -263,6 +271,7 @@ var keyComments = [][2]string{
 	{"domain", "Where the rows come from; informative."},
 	{"baseline", "Also train a model without any exchange, to compare with."},
 	{"threads", "Processor threads; 0: all."},
+	{"base_dtype", "With what digits this node stores frozen base models in memory: fp32, bf16 (half the bytes) or int8 (a quarter)."},
 	{"stream", "Names this node's random numbers; empty: its name."},
 	{"keep_rounds", "For how many rounds deltas and aggregates stay on disk (checkpoints for two); 0: all. Records always stay."},
 	{"renew", "On a node that may invite: renew members in the last fifth of their certificate's time, for as long again."},

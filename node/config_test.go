@@ -16,10 +16,10 @@ func TestParseConfig(t *testing.T) {
 	}{
 		{"empty file is the default", "", func(c *node.Config) {}},
 		{"comments alone", "# nothing here\n", func(c *node.Config) {}},
-		{"all keys of an edge", "name: kitchen\nrole: edge\ndata: rows\nmodalities: [image, sensor]\ndomain: home 1\nbaseline: true\nthreads: 2\nstream: e1\nlog: debug\np2p:\n  listen: [/ip4/127.0.0.1/tcp/0]\n  mdns: false\n",
+		{"all keys of an edge", "name: kitchen\nrole: edge\ndata: rows\nmodalities: [image, sensor]\ndomain: home 1\nbaseline: true\nthreads: 2\nbase_dtype: int8\nstream: e1\nlog: debug\np2p:\n  listen: [/ip4/127.0.0.1/tcp/0]\n  mdns: false\n",
 			func(c *node.Config) {
 				c.Name, c.Role, c.Data, c.Modalities = "kitchen", "edge", "rows", []string{"image", "sensor"}
-				c.Domain, c.Baseline, c.Threads, c.Stream, c.Log = "home 1", true, 2, "e1", "debug"
+				c.Domain, c.Baseline, c.Threads, c.BaseDType, c.Stream, c.Log = "home 1", true, 2, "int8", "e1", "debug"
 				c.P2P.Listen, c.P2P.MDNS = []string{"/ip4/127.0.0.1/tcp/0"}, false
 			}},
 		{"absent p2p keys keep their defaults", "p2p:\n  bootstrap: []\n", func(c *node.Config) { c.P2P.Bootstrap = []string{} }},
@@ -55,6 +55,7 @@ func TestParseConfigErrorsNameLineAndKey(t *testing.T) {
 		{"two documents", "name: a\n---\nname: b\n", []string{"one YAML document"}},
 		{"bad role", "name: a\n\nrole: king\n", []string{"c.yaml:3", "role", "edge or super"}},
 		{"negative threads", "threads: -1\n", []string{"c.yaml:1", "threads"}},
+		{"bad base dtype", "base_dtype: fp8\n", []string{"c.yaml:1", "base_dtype", "bf16"}},
 		{"bad level", "log: loud\n", []string{"c.yaml:1", "log", "debug"}},
 		{"modality twice", "modalities: [a, a]\n", []string{"c.yaml:1", "twice"}},
 		{"unprintable name", `name: "a\tb"`, []string{"c.yaml:1", "name"}},

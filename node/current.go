@@ -66,7 +66,7 @@ func (v *view) untrainedModel() (*current, error) {
 		}
 	}
 	decode, shapes := v.genesis.specs(names)
-	base, err := loadBase(v.store, v.seat.base())
+	base, err := v.cfg.loadBase(v.store, v.seat.base())
 	if errors.Is(err, storage.ErrNotFound) {
 		return nil, errPruned(err)
 	}

@@ -32,7 +32,7 @@ type edgeState struct {
 
 // newEdge builds the edge and restores what an earlier run left.
 func newEdge(l *learner) (*edge, error) {
-	base, err := loadBase(l.store, l.seat.base())
+	base, err := l.cfg.loadBase(l.store, l.seat.base())
 	if err != nil {
 		return nil, err
 	}

@@ -22,13 +22,13 @@ type super struct {
 }
 
 func newSuper(l *learner) (*super, error) {
-	large, err := loadBase(l.store, l.genesis.Bases.Super)
+	large, err := l.cfg.loadBase(l.store, l.genesis.Bases.Super)
 	if err != nil {
 		return nil, err
 	}
 	var small []*model.Base
 	for _, base := range l.genesis.Bases.Edge {
-		b, err := loadBase(l.store, base)
+		b, err := l.cfg.loadBase(l.store, base)
 		if err != nil {
 			return nil, err
 		}

@@ -103,7 +103,8 @@ func (t *Testnet) makeHome(name, role string, family int, domain string, modalit
 	dir := filepath.Join(t.folder.Dir, nodesFolder, name)
 	cfg := node.Config{
 		Name: name, Role: role, Data: ownData, Modalities: modalities, Family: family, Domain: shorten(domain), Baseline: true, Stream: name, Log: "info",
-		P2P: p2p.Config{Listen: []string{"/ip4/127.0.0.1/tcp/0", "/ip4/127.0.0.1/udp/0/quic-v1"}},
+		BaseDType: t.opt.BaseDType,
+		P2P:       p2p.Config{Listen: []string{"/ip4/127.0.0.1/tcp/0", "/ip4/127.0.0.1/udp/0/quic-v1"}},
 	}
 	h, err := node.Init(dir, cfg)
 	if err != nil {

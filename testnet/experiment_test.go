@@ -32,14 +32,14 @@ func TestScoresAreThoseOfAnExperiment(t *testing.T) {
 		t.Fatal(err)
 	}
 	few := experiment.Setting{Nodes: 4, Families: 2, PublicLabels: "cloud", Rounds: 2, RowsPerNode: 8, PublicRows: 12, ModalityRate: 0.5, Steps: 40}
-	all := experiment.Setting{Nodes: 2, Families: 1, PublicLabels: "edges", Rounds: 2, Steps: 12}
+	all := experiment.Setting{Nodes: 2, Families: 1, PublicLabels: "edges", Rounds: 2, Steps: 12, BaseDType: "int8"}
 	cases := []struct {
 		name    string
 		dir     string
 		setting experiment.Setting
 	}{
 		{"few rows with gaps, two structures", gaps, few},
-		{"all rows, labels everywhere", dir, all},
+		{"all rows, labels everywhere, bases in bytes", dir, all},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) { sameScores(t, c.dir, c.setting, batchOf(4)) })

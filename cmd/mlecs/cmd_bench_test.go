@@ -33,6 +33,8 @@ func TestBenchRefuses(t *testing.T) {
 		says string
 	}{
 		{[]string{"bench", "gemm", "--runs", "0"}, exitUsage, "--runs"},
+		{[]string{"bench", "step", "--base-dtype", "fp8"}, exitUsage, "bf16"},
+		{[]string{"testnet", "run", "--base-dtype", "fp8"}, exitUsage, "bf16"},
 		{[]string{"bench", "gemm", "--kernel", "abacus"}, exitUsage, "portable"},
 		{[]string{"bench", "step", "--config", "C"}, exitFailure, "gpt2"},
 		{[]string{"bench", "codec", "--runs", "1", "--json", t.TempDir()}, exitFailure, "write"},

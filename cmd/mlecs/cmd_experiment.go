@@ -50,6 +50,7 @@ Methods: ` + strings.Join(method.Methods(), ", ") + `.
 	f.IntVar(&o.Nodes, "nodes", o.Nodes, "edge nodes")
 	f.IntVar(&o.Rounds, "rounds", o.Rounds, "rounds of learning")
 	dealFlags(f, &o.Setting, &o.tuned)
+	dtypeOfNodesVar(f, &o.Setting)
 	wireFlags(f, &o.Setting)
 	f.IntVar(&o.seeds, "seeds", 12, "number of seeds")
 	f.Uint64Var(&o.firstSeed, "first-seed", 1, "the first of the seeds")

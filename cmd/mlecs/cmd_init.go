@@ -19,6 +19,7 @@ type settings struct {
 	name, role, data, domain string
 	modalities, listen       []string
 	family                   int
+	dtype                    dtypeFlag
 	mdns                     bool
 }
 
@@ -30,6 +31,7 @@ func (s *settings) register(cmd *cobra.Command) {
 	f.StringVar(&s.domain, "domain", "", "place, person or device that the rows are from; informative")
 	f.StringSliceVar(&s.modalities, "modalities", nil, "modalities in use (default: all that the data has)")
 	f.IntVar(&s.family, "family", 0, "which of the federation's families of edges this node is of: its model's structure and base")
+	dtypeVar(f, &s.dtype, "with what digits this node stores frozen base models in memory")
 	f.StringSliceVar(&s.listen, "listen", nil, "multiaddrs to listen on (default: TCP and QUIC on a free port of all interfaces)")
 	f.BoolVar(&s.mdns, "mdns", true, "find members on the local network by multicast DNS")
 }
@@ -58,6 +60,9 @@ func (s *settings) apply(cmd *cobra.Command, c *node.Config) error {
 	}
 	if given("family") {
 		c.Family = s.family
+	}
+	if given(dtypeFlagName) {
+		c.BaseDType = s.dtype.String()
 	}
 	if given("listen") {
 		c.P2P.Listen = s.listen

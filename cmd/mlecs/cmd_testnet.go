@@ -41,6 +41,7 @@ func (f *testnetFlags) flags(cmd *cobra.Command) {
 	dealFlags(f.deal, &o.Setting, &f.tuned)
 	f.deal.Lookup("steps").DefValue = fmt.Sprintf("%d a round, or as an experiment", demoSteps)
 	fs.AddFlagSet(f.deal)
+	dtypeOfNodesVar(fs, &o.Setting)
 	wireFlags(fs, &o.Setting)
 	outFlag(cmd, &o.Out)
 	fs.StringVar(&f.json, "json", "", "also write report.json to this file; - is standard output")

@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/mlecs/mlecs/learn/experiment"
 	"github.com/mlecs/mlecs/learn/kernel"
 )
 
@@ -20,7 +21,16 @@ func (f *dtypeFlag) Set(name string) (err error) {
 // Type implements pflag.Value.
 func (f *dtypeFlag) Type() string { return "string" }
 
+const dtypeFlagName = "base-dtype"
+
 // dtypeVar adds --base-dtype.
 func dtypeVar(fs *pflag.FlagSet, f *dtypeFlag, usage string) {
-	fs.Var(f, "base-dtype", usage+": "+strings.Join(kernel.DTypes(), ", "))
+	fs.Var(f, dtypeFlagName, usage+": "+dtypeNames())
 }
+
+// dtypeOfNodesVar adds --base-dtype of all nodes of a testnet or an experiment.
+func dtypeOfNodesVar(fs *pflag.FlagSet, s *experiment.Setting) {
+	fs.StringVar(&s.BaseDType, dtypeFlagName, s.BaseDType, "with what digits nodes store frozen base models in memory: "+dtypeNames()+" (default fp32)")
+}
+
+func dtypeNames() string { return strings.Join(kernel.DTypes(), ", ") }

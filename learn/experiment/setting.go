@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/mlecs/mlecs/learn/kernel"
 	"github.com/mlecs/mlecs/learn/method"
 )
 
@@ -25,6 +26,8 @@ type Setting struct {
 	Steps        int             `json:"steps"`       // optimiser steps of an edge in all rounds together
 	AdaptSteps   int             `json:"adapt_steps"` // of an edge on its private rows, after the last aggregate
 	GroupBy      string          `json:"group_by"`    // metadata field whose rows are never divided between training and test; empty: "sequence"
+
+	BaseDType string `json:"base_dtype,omitempty"` // how every node stores its frozen bases: see kernel.DType; empty: fp32
 
 	// How what is exchanged is encoded, as in method.Config; empty: as the hyper-parameters say. Of the methods compared with mlecs these
 	// are counted, and what they lose is not: see method.Traffic.
@@ -68,6 +71,9 @@ func (s Setting) Validate() error {
 	case s.Steps < s.Rounds || s.Steps > 1e7:
 		return fmt.Errorf("steps is %d; it must be at least one a round, and at most 10000000", s.Steps)
 	}
+	if _, err := s.dtype(); err != nil {
+		return fmt.Errorf("base dtype: %w", err)
+	}
 	return s.Configure(method.Default(), 0).Validate()
 }
 
@@ -78,6 +84,14 @@ func (s Setting) exchange(cfg method.Config) method.Config {
 	cfg.SupervisionCodec = cmp.Or(s.SupervisionCodec, cfg.SupervisionCodec)
 	cfg.DPClip, cfg.DPNoise = cmp.Or(s.DPClip, cfg.DPClip), cmp.Or(s.DPNoise, cfg.DPNoise)
 	return cfg
+}
+
+// dtype is how bases are stored.
+func (s Setting) dtype() (kernel.DType, error) {
+	if s.BaseDType == "" {
+		return kernel.Float32, nil
+	}
+	return kernel.ParseDType(s.BaseDType)
 }
 
 // cclShare of an edge's steps are on public rows, where it learns from them; a model of the super-peer takes as many steps a round as an

@@ -87,7 +87,14 @@ func newWorld(ctx context.Context, set *data.Set, s Setting, cfg method.Config, 
 	if err != nil {
 		return nil, err
 	}
-	w.Large, w.Small = bases.Large, bases.Small
+	dtype, err := s.dtype()
+	if err != nil {
+		return nil, err
+	}
+	w.Large = bases.Large.Stored(dtype)
+	for _, b := range bases.Small {
+		w.Small = append(w.Small, b.Stored(dtype))
+	}
 	w.Config = w.Config.WithRoom(bases.Small[0].Tokenizer, texts)
 	return w, nil
 }
