@@ -145,7 +145,14 @@ type ExportOptions struct {
 	Delta string // CID or unique prefix of a delta; empty: the newest adapter stored
 	Base  string // base_model_name_or_path; empty: the name of the base model
 	Merge bool   // write the base model with the adapter in its weights, in place of the adapter
+
+	// WithBase writes the base model too, as Transformers loads it, into the folder baseFolder of the adapter's, which is then the default
+	// of Base: nobody else has a base model that was pretrained for the federation.
+	WithBase bool
 }
+
+// baseFolder is where WithBase puts the base model.
+const baseFolder = "base"
 
 // ExportAdapter writes a LoRA adapter that the home holds into dir, which must be empty or not there: as HuggingFace PEFT loads it, or
 // merged into its base model as Transformers does. It gives what was exported and the files' names.
@@ -153,6 +160,11 @@ func ExportAdapter(ctx context.Context, src api.Source, dir string, o ExportOpti
 	a, err := src.Adapter(ctx, o.Delta)
 	if err != nil {
 		return nil, nil, err
+	}
+	if o.WithBase && o.Base == "" {
+		if o.Base, err = filepath.Abs(filepath.Join(dir, baseFolder)); err != nil {
+			return nil, nil, err
+		}
 	}
 	files, err := exportAdapter(a, o)
 	if err != nil {
@@ -202,11 +214,25 @@ func exportAdapter(a *api.Adapter, o ExportOptions) (map[string][]byte, error) {
 	if err := p.Write(&config, &weights); err != nil {
 		return nil, err
 	}
-	return map[string][]byte{adapter.PEFTConfigFile: config.Bytes(), adapter.PEFTModelFile: weights.Bytes()}, nil
+	files := map[string][]byte{adapter.PEFTConfigFile: config.Bytes(), adapter.PEFTModelFile: weights.Bytes()}
+	if o.WithBase {
+		base, err := baseOf(a)
+		if err != nil {
+			return nil, err
+		}
+		folder, err := transformersFiles(base)
+		if err != nil {
+			return nil, err
+		}
+		for name, content := range folder {
+			files[filepath.Join(baseFolder, name)] = content
+		}
+	}
+	return files, nil
 }
 
-// mergedFiles are a HuggingFace folder of the base model with p in its weights.
-func mergedFiles(a *api.Adapter, p *adapter.PEFT) (map[string][]byte, error) {
+// baseOf reads the base model of an adapter.
+func baseOf(a *api.Adapter) (*model.Base, error) {
 	if !a.Base.Stored {
 		return nil, fmt.Errorf("base model %s is not on this node: %w", a.Base.CID, api.ErrNotFound)
 	}
@@ -214,7 +240,12 @@ func mergedFiles(a *api.Adapter, p *adapter.PEFT) (map[string][]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("base model: %w", err)
 	}
-	base, err := model.ReadBase(bytes.NewReader(blob), maxBase)
+	return model.ReadBase(bytes.NewReader(blob), maxBase)
+}
+
+// mergedFiles are a HuggingFace folder of the base model with p in its weights.
+func mergedFiles(a *api.Adapter, p *adapter.PEFT) (map[string][]byte, error) {
+	base, err := baseOf(a)
 	if err != nil {
 		return nil, err
 	}
@@ -231,6 +262,11 @@ func mergedFiles(a *api.Adapter, p *adapter.PEFT) (map[string][]byte, error) {
 	if err := base.Validate(); err != nil {
 		return nil, fmt.Errorf("merged model: %w", err)
 	}
+	return transformersFiles(base)
+}
+
+// transformersFiles are a HuggingFace folder of a model.
+func transformersFiles(base *model.Base) (map[string][]byte, error) {
 	config, err := transformersConfig(base)
 	if err != nil {
 		return nil, err
@@ -302,7 +338,11 @@ func writeNewFolder(dir string, files map[string][]byte) error {
 		return err
 	}
 	for _, name := range slices.Sorted(maps.Keys(files)) {
-		if err := os.WriteFile(filepath.Join(dir, name), files[name], 0o644); err != nil {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			return err
+		}
+		if err := os.WriteFile(path, files[name], 0o644); err != nil {
 			return err
 		}
 	}

@@ -21,8 +21,9 @@ type ImportedAdapter struct {
 	Folder string    `json:"folder"`
 	Rank   int       `json:"rank"`
 	Params int64     `json:"params"`
-	Base   api.Model `json:"base"`  // without architecture
-	Round  uint64    `json:"round"` // that begins with it
+	Base   api.Model `json:"base"`   // without architecture
+	Round  uint64    `json:"round"`  // that begins with it
+	Rounds uint64    `json:"rounds"` // of the federation; 0: endless
 }
 
 // ImportAdapter makes a stopped edge's next round begin with the LoRA of a folder, as ExportAdapter or HuggingFace PEFT writes it, in place
@@ -65,7 +66,7 @@ func (h *Home) ImportAdapter(dir string) (done *ImportedAdapter, err error) {
 	}
 	base := seat.base()
 	return &ImportedAdapter{
-		Folder: dir, Rank: p.Rank, Params: c.Params(), Round: state.Round + 1,
+		Folder: dir, Rank: p.Rank, Params: c.Params(), Round: state.Round + 1, Rounds: g.Policy.Rounds,
 		Base: api.Model{Name: base.Name, Role: string(record.RoleEdge), Family: seat.family, CID: base.Blob.CID.String(), Params: base.Params, Bytes: base.Blob.Bytes, Stored: true},
 	}, nil
 }

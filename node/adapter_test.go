@@ -34,6 +34,18 @@ func checkAdapter(t *testing.T, name string, src api.Source, rounds []api.Round)
 		t.Errorf("%s: a folder that holds something: %v", name, err)
 	}
 
+	both := filepath.Join(t.TempDir(), "both")
+	if _, files, err := ExportAdapter(t.Context(), src, both, ExportOptions{WithBase: true}); err != nil || len(files) != 5 {
+		t.Fatalf("%s: with the base model: %q, %v", name, files, err)
+	}
+	beside, err := model.ReadFolder(filepath.Join(both, "base"))
+	if err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+	if p := readPEFT(t, both); p.Base != filepath.Join(both, "base") {
+		t.Errorf("%s: the adapter's base model is %q", name, p.Base)
+	}
+
 	merged := filepath.Join(t.TempDir(), "merged")
 	if _, _, err := ExportAdapter(t.Context(), src, merged, ExportOptions{Merge: true}); err != nil {
 		t.Fatalf("%s: %v", name, err)
@@ -49,6 +61,11 @@ func checkAdapter(t *testing.T, name string, src api.Source, rounds []api.Round)
 	base, err := model.ReadBase(bytes.NewReader(blob), maxBase)
 	if err != nil {
 		t.Fatal(err)
+	}
+	for name, x := range base.Tensors {
+		if !slices.Equal(x.Data, beside.Tensors[name].Data) {
+			t.Errorf("%s beside the adapter is not the base's", name)
+		}
 	}
 	want, err := p.Merge(func(name string) (adapter.Tensor, bool) { x, ok := base.Tensors[name]; return x, ok })
 	if err != nil {

@@ -26,8 +26,12 @@ func newAdapterExportCommand() *cobra.Command {
 adapter_model.safetensors, as HuggingFace PEFT loads them. With --merge it writes the base model with the adapter in its weights:
 config.json, model.safetensors and tokenizer.json, as Transformers loads them. The node may run or be stopped.
 
+A base model that the federation pretrained is nowhere else: --with-base puts it beside the adapter, so that
+PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained("DIR/base"), "DIR") finds both.
+
 Encoders, connector and soft prompts are not part of a PEFT adapter, and are not exported.`,
 		Example: `  mlecs adapter export --format peft ./adapter --node edge-1
+  mlecs adapter export --format peft ./adapter --with-base --node edge-1
   mlecs adapter export --format peft ./model --merge --node edge-1
   mlecs adapter export --format peft ./adapter --delta bafyreib --node edge-1`,
 		Args: oneArg("folder"),
@@ -37,6 +41,7 @@ Encoders, connector and soft prompts are not part of a PEFT adapter, and are not
 	f := cmd.Flags()
 	f.StringVar(&o.format, "format", "peft", "format of the adapter: peft")
 	f.BoolVar(&o.Merge, "merge", false, "write the base model with the adapter in its weights, in place of the adapter")
+	f.BoolVar(&o.WithBase, "with-base", false, "write the base model, too, into DIR/base, and name it as the adapter's")
 	f.StringVar(&o.Delta, "delta", "", "export the LoRA of the delta whose CID is, or begins with, this")
 	f.StringVar(&o.Base, "base", "", "name or path of the base model that the adapter is to say (default: the federation's name for it)")
 	f.BoolVar(&o.json, "json", false, "print JSON")
@@ -47,6 +52,8 @@ func runAdapterExport(cmd *cobra.Command, o *adapterExportOptions, dir string) e
 	switch {
 	case o.format != "peft":
 		return usageError{fmt.Errorf("--format %q: there is only peft", o.format)}
+	case o.Merge && o.WithBase:
+		return usageError{errors.New("--merge writes the base model with the adapter in it: --with-base does not go with it")}
 	case o.Merge && o.Base != "":
 		return usageError{errors.New("--base names the base model of an adapter: it does not go with --merge")}
 	}

@@ -45,12 +45,16 @@ func runAdapterImport(cmd *cobra.Command, o *adapterImportOptions, dir string) e
 	if o.json {
 		return printJSON(cmd.OutOrStdout(), done)
 	}
+	begins := fmt.Sprintf("round %d", done.Round)
+	if done.Rounds > 0 && done.Round > done.Rounds {
+		begins = fmt.Sprintf("no round: the federation's last one, %d, is trained. This node answers with the adapter, and nobody else gets it", done.Rounds)
+	}
 	(&page{w: cmd.OutOrStdout()}).fields(
 		"adapter", done.Folder,
 		"rank", fmt.Sprint(done.Rank),
 		"parameters", countText(done.Params),
 		"base model", strings.TrimSpace(done.Base.Name+" "+done.Base.CID),
-		"begins", fmt.Sprintf("round %d", done.Round),
+		"begins", begins,
 	)
 	return nil
 }
