@@ -40,5 +40,13 @@ func (a avoided) miss(id cid.Cid, patience, rest time.Duration) time.Duration {
 	return lasted
 }
 
+// lasted is for how long an aggregate has not been in reach.
+func (a avoided) lasted(id cid.Cid) time.Duration {
+	if o := a[id]; o != nil && !o.forGood {
+		return time.Since(o.since)
+	}
+	return 0
+}
+
 // reached forgets an aggregate that was out of reach before.
 func (a avoided) reached(id cid.Cid) { delete(a, id) }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/ipfs/go-cid"
+	"github.com/libp2p/go-libp2p/core/peer"
 	"go.opentelemetry.io/otel/attribute"
 
 	"github.com/mlecs/mlecs/learn/method"
@@ -22,53 +23,70 @@ type input struct {
 	delta *method.Delta
 }
 
-// collect gathers the deltas of round until a quorum of them is in or the deadline has passed, and gives them in order of CID, with the
-// late ones of rounds before. Those alone close no round. It gives nil when another aggregate has taken before's place, or another
-// super-peer leads.
-func (s *super) collect(ctx context.Context, round uint64, before *aggregateEntry) ([]input, error) {
+// collect gathers the deltas of the round that follows before until a quorum of them is in or the deadline has passed, and gives the round
+// and them in order of CID, with the late ones of rounds before. Those alone close no round. It gives none when another aggregate has
+// taken before's place, or it is another super-peer's turn.
+func (s *super) collect(ctx context.Context, before *aggregateEntry) (round uint64, list []input, err error) {
 	c := collection{
-		super: s, round: round, before: before, origins: newOrigins(s.store, s.genesis, s.ledger, s.fetchBlobs),
+		super: s, before: before, origins: newOrigins(s.store, s.genesis, s.ledger, s.fetchBlobs),
 		state: map[cid.Cid]*attempt{}, arrived: make(chan struct{}, 1), slots: make(chan struct{}, parallelDeltas),
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer c.wait.Wait()
 	defer cancel()
-	closes := time.After(s.deadline())
-	overdue := false
 	tick := time.NewTicker(retryEvery) // members come and go without a record
 	defer tick.Stop()
 	for {
 		changed := s.ledger.next()
+		s.observe()
 		if a := s.ledger.newest(s.avoided.skip); a == nil || a.cid != before.cid || !s.leads() {
-			return nil, nil
+			return 0, nil, nil
 		}
-		c.begin(ctx)
-		good, onTime := c.good()
-		if onTime > 0 && (overdue || onTime >= s.quorum()) {
-			return good, nil
+		c.round = s.frontier(before, c.fits)
+		candidates := c.candidates()
+		c.begin(ctx, candidates)
+		good, onTime := c.good(candidates)
+		left := s.deadline() - time.Since(s.turn.opened)
+		quorum := s.quorum(c.coming(candidates))
+		if onTime > 0 && (left <= 0 || onTime >= quorum) {
+			return c.round, good, nil
 		}
-		s.live.progress(phaseCollecting, onTime, s.quorum(), 0)
+		s.live.progress(phaseCollecting, onTime, quorum, 0)
+		overdue := time.NewTimer(max(left, retryEvery))
 		select {
 		case <-changed:
 		case <-c.arrived:
 		case <-tick.C:
-		case <-closes:
-			overdue = true
+		case <-overdue.C:
 		case <-ctx.Done():
-			return nil, ctx.Err()
+			err = ctx.Err()
+		}
+		overdue.Stop()
+		if err != nil {
+			return 0, nil, err
 		}
 	}
 }
 
-// quorum is how many deltas close the round before its deadline, with the edges that are connected now.
-func (s *super) quorum() int {
-	live := 0
-	for _, m := range s.network.Members() {
-		if m.Role == record.RoleEdge && m.Connected {
-			live++
+// frontier is the round to collect for.
+func (s *super) frontier(before *aggregateEntry, fits func(*deltaEntry) bool) uint64 {
+	round := s.ledger.frontier(before, fits)
+	if last := s.policy().Rounds; last > 0 {
+		round = min(round, max(last, before.body.Round+1))
+	}
+	return round
+}
+
+// quorum is how many deltas close the round before its deadline: the policy's share of the edges that are there. Those are the connected
+// ones that did not miss the last rounds, and those whose deltas are coming.
+func (s *super) quorum(coming []peer.ID) int {
+	there := coming
+	for _, edge := range s.liveEdges() {
+		if s.pace.waitsFor(edge) && !slices.Contains(there, edge) {
+			there = append(there, edge)
 		}
 	}
-	return quorumOf(s.genesis.Policy, live)
+	return quorumOf(s.policy(), len(there))
 }
 
 // quorumOf is the policy's share of the live edges, and no less than its minimum.
@@ -101,8 +119,9 @@ type attempt struct {
 }
 
 // begin starts to fetch the deltas that are not here yet.
-func (c *collection) begin(ctx context.Context) {
-	for _, d := range c.candidates() {
+func (c *collection) begin(ctx context.Context, candidates []*deltaEntry) {
+	round := c.round
+	for _, d := range candidates {
 		c.mu.Lock()
 		a := c.state[d.cid]
 		if a == nil {
@@ -113,7 +132,7 @@ func (c *collection) begin(ctx context.Context) {
 		a.busy = a.busy || start
 		c.mu.Unlock()
 		if start {
-			c.wait.Go(func() { c.fetch(ctx, d, a) })
+			c.wait.Go(func() { c.fetch(ctx, round, d, a) })
 		}
 	}
 }
@@ -124,13 +143,29 @@ func (c *collection) candidates() []*deltaEntry {
 	if c.genesis.method.Stale == 0 {
 		maxAge = 0
 	}
-	return c.ledger.candidates(c.round, c.before, maxAge, func(d *deltaEntry) bool {
-		why := c.misfit(d)
-		if why != "" {
-			c.leaveOut(d, errors.New(why))
+	return c.ledger.candidates(c.round, c.before, maxAge, c.fits)
+}
+
+// fits tells whether a delta is of any use.
+func (c *collection) fits(d *deltaEntry) bool {
+	why := c.misfit(d)
+	if why != "" {
+		c.leaveOut(d, errors.New(why))
+	}
+	return why == ""
+}
+
+// coming are the authors of the round's deltas that are here, or are being fetched for the first time.
+func (c *collection) coming(candidates []*deltaEntry) []peer.ID {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var authors []peer.ID
+	for _, d := range candidates {
+		if a := c.state[d.cid]; d.body.Round == c.round && a != nil && !a.bad && (a.delta != nil || a.failed == 0) {
+			authors = append(authors, d.Author)
 		}
-		return why == ""
-	})
+	}
+	return authors
 }
 
 // misfit tells why a delta cannot be aggregated, "" if it can.
@@ -162,17 +197,17 @@ func (c *collection) leaveOut(d *deltaEntry, why error) {
 	c.mu.Unlock()
 	if !known {
 		c.live.rejectBlob()
-		c.log.Warn("delta left out", "round", c.round, "delta", d.cid, "author", d.Author, "err", why)
+		c.log.Warn("delta left out", "round", d.body.Round, "delta", d.cid, "author", d.Author, "err", why)
 	}
 }
 
 // parallelDeltas bounds the deltas that are fetched at once.
 const parallelDeltas = 8
 
-func (c *collection) fetch(ctx context.Context, d *deltaEntry, a *attempt) {
+func (c *collection) fetch(ctx context.Context, round uint64, d *deltaEntry, a *attempt) {
 	c.slots <- struct{}{}
 	defer func() { <-c.slots }()
-	fetching, fetched := c.span(ctx, spanFetch, c.round, attribute.String("mlecs.delta", d.cid.String()), attribute.String("mlecs.author", d.Author.String()))
+	fetching, fetched := c.span(ctx, spanFetch, round, attribute.String("mlecs.delta", d.cid.String()), attribute.String("mlecs.author", d.Author.String()))
 	delta, err := c.fetchDelta(fetching, d, c.origins)
 	fetched(err)
 	if errors.Is(err, errBadBlob) {
@@ -186,7 +221,7 @@ func (c *collection) fetch(ctx context.Context, d *deltaEntry, a *attempt) {
 	}
 	c.mu.Unlock()
 	if err != nil && ctx.Err() == nil && !errors.Is(err, errBadBlob) {
-		c.log.Info("delta not fetched yet", "round", c.round, "delta", d.cid, "err", fmt.Sprint(err))
+		c.log.Info("delta not fetched yet", "round", d.body.Round, "delta", d.cid, "err", fmt.Sprint(err))
 	}
 	select {
 	case c.arrived <- struct{}{}:
@@ -195,8 +230,7 @@ func (c *collection) fetch(ctx context.Context, d *deltaEntry, a *attempt) {
 }
 
 // good gives the deltas that are here, in order of CID, as the aggregate record lists them, and how many of them are of this round.
-func (c *collection) good() (list []input, onTime int) {
-	candidates := c.candidates()
+func (c *collection) good(candidates []*deltaEntry) (list []input, onTime int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, d := range candidates {

@@ -13,21 +13,26 @@ import (
 	"github.com/mlecs/mlecs/storage/record"
 )
 
-// edge is the learner of an edge: it absorbs the newest aggregate, trains, publishes a delta, and waits for the next aggregate.
+// edge is the learner of an edge: it absorbs the newest aggregate, trains, publishes a delta, and waits for the next aggregate. While no
+// super-peer is in reach it merges the deltas of other edges instead: see cloudless.go.
 type edge struct {
 	*learner
-	model *method.Edge
-	state edgeState
+	model   *method.Edge
+	state   edgeState
+	met     time.Time        // when a super-peer was last in reach
+	waiting time.Time        // since when it has nothing to train
+	useless map[cid.Cid]bool // deltas of others that are not to be merged
 }
 
 // edgeState is what an edge remembers beside its model. It is stored before a delta is published, so that a killed edge publishes what it
 // trained, and trains no round twice.
 type edgeState struct {
-	Round uint64 `json:"round"` // last round trained
-	File  string `json:"file"`  // the model after it, in models/; empty before the first round
-	Start string `json:"start"` // aggregate that the round started from
-	Delta []byte `json:"delta"` // body of the round's delta record
-	Last  string `json:"last"`  // aggregate of the last round that File has absorbed and adapted to; empty before
+	Round uint64    `json:"round"`           // last round trained
+	File  string    `json:"file"`            // the model after it, in models/; empty before the first round
+	Start string    `json:"start"`           // aggregate that the round started from
+	Built []cid.Cid `json:"built,omitempty"` // deltas that the round was built on beside it, the edge's own before first
+	Delta []byte    `json:"delta"`           // body of the round's delta record
+	Last  string    `json:"last"`            // aggregate of the last round that File has absorbed and adapted to; empty before
 }
 
 // newEdge builds the edge and restores what an earlier run left.
@@ -42,7 +47,7 @@ func newEdge(l *learner) (*edge, error) {
 		return nil, fmt.Errorf("build the edge's model: %w", err)
 	}
 	m.SecretNoise()
-	e := &edge{learner: l, model: m}
+	e := &edge{learner: l, model: m, met: time.Now(), waiting: time.Now(), useless: map[cid.Cid]bool{}}
 	if ok, err := getJSON(l.store, keyEdge, &e.state); err != nil {
 		return nil, err
 	} else if ok {
@@ -82,6 +87,7 @@ func (e *edge) serve(ctx context.Context) error {
 	absorbed := e.state.Last // CID of the aggregate that the model has taken over
 	for {
 		changed := e.ledger.next()
+		e.observe()
 		a := e.ledger.newest(e.avoided.skip)
 		switch {
 		case a == nil:
@@ -89,6 +95,12 @@ func (e *edge) serve(ctx context.Context) error {
 		case e.hasTrained(a.body.Round + 1):
 			// What was absorbed before is trained on already: wait for the next aggregate, whatever else this round brings.
 			e.live.enter(phaseWaiting)
+			if trained, err := e.carryOn(ctx); err != nil {
+				return err
+			} else if !trained && !pause(ctx, changed, retryEvery) { // super-peers come and go without a record
+				return ctx.Err()
+			}
+			continue
 		case absorbed != a.cid.String():
 			e.live.enter(phaseAbsorbing)
 			fetching, fetched := e.span(ctx, spanFetch, a.body.Round, attribute.String("mlecs.aggregate", a.cid.String()))
@@ -107,6 +119,8 @@ func (e *edge) serve(ctx context.Context) error {
 				continue
 			}
 			e.avoided.reached(a.cid)
+			e.pace.close(a.body.Round, time.Now(), e.liveEdges())
+			e.pace.open(a.body.Round+1, time.Now(), e.ledger.latest())
 			absorbed = a.cid.String()
 			continue // look again: absorbing takes time
 		case e.last(a.body.Round):
@@ -117,7 +131,7 @@ func (e *edge) serve(ctx context.Context) error {
 				return err
 			}
 		default:
-			if err := e.train(ctx, a); err != nil {
+			if err := e.train(ctx, a, a.body.Round+1, nil); err != nil {
 				return err
 			}
 			continue
@@ -174,9 +188,8 @@ func (e *edge) adapt(ctx context.Context, a *aggregateEntry) error {
 // fits tells whether a component is one of this edge's.
 func (e *edge) fits(c record.Component) bool { return e.model.Has(c.Name, c.Signature) }
 
-// train runs the round after a and publishes its delta.
-func (e *edge) train(ctx context.Context, a *aggregateEntry) (err error) {
-	round := a.body.Round + 1
+// train runs a round that started from a, and from deltas if built has any, and publishes its delta.
+func (e *edge) train(ctx context.Context, a *aggregateEntry, round uint64, built []cid.Cid) (err error) {
 	ctx, ended := e.span(ctx, spanRound, round)
 	defer func() { ended(err) }()
 	d, err := e.trainRound(ctx, round)
@@ -205,12 +218,13 @@ func (e *edge) train(ctx context.Context, a *aggregateEntry) (err error) {
 		return err
 	}
 	used := e.home.adapterFile(e.state.Round)
-	e.state = edgeState{Round: round, File: file, Start: a.cid.String(), Delta: encoded}
+	e.state = edgeState{Round: round, File: file, Start: a.cid.String(), Built: built, Delta: encoded}
 	if err := putJSON(e.store, keyEdge, e.state); err != nil {
 		return err
 	}
 	os.Remove(used) // if there was any
 	e.dropStates("edge", file)
+	e.waiting = time.Now()
 	ctx, published := e.span(ctx, spanPublish, round)
 	err = e.publishPending(ctx)
 	published(err)
@@ -249,7 +263,7 @@ func (e *edge) publishPending(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("read the start of round %d: %w", e.state.Round, err)
 	}
-	r, err := e.publish(ctx, record.KindDelta, e.state.Delta, []cid.Cid{start})
+	r, err := e.publish(ctx, record.KindDelta, e.state.Delta, append([]cid.Cid{start}, e.state.Built...))
 	if err != nil {
 		return fmt.Errorf("publish delta of round %d: %w", e.state.Round, err)
 	}

@@ -1,7 +1,6 @@
 package node
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -234,6 +233,3 @@ func publicRows(s FederationSpec) (*data.Set, []data.Row, error) {
 	}
 	return set, rows, requireTargets(set, rows)
 }
-
-// compareCIDs orders CIDs by their bytes.
-func compareCIDs(a, b interface{ Bytes() []byte }) int { return bytes.Compare(a.Bytes(), b.Bytes()) }

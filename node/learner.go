@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/ipfs/go-cid"
+	"github.com/libp2p/go-libp2p/core/peer"
 
 	"github.com/mlecs/mlecs/storage/record"
 )
@@ -18,6 +19,7 @@ type learner struct {
 	*Node
 	log  *slog.Logger // in place of the node's own
 	rows *rowSet
+	pace *pace
 }
 
 // learn is the service that brings the home up to date, loads its rows, and runs the role's learner. Started again after a failure, it
@@ -35,7 +37,7 @@ func (n *Node) learn(ctx context.Context) error {
 	if err != nil {
 		return final(ctx, err)
 	}
-	l := &learner{Node: n, log: n.levels.logger(n.base, logLearner), rows: rows}
+	l := &learner{Node: n, log: n.levels.logger(n.base, logLearner), rows: rows, pace: &pace{}}
 	err = l.remember(func(f *facts) {
 		f.Domain, f.Modalities = rows.domain, rows.modalities
 		f.TrainRows, f.TestRows, f.PublicRows = len(rows.private), len(rows.test), len(rows.public)
@@ -95,6 +97,28 @@ func final(ctx context.Context, err error) error {
 func (l *learner) last(round uint64) bool {
 	return l.genesis.Policy.Rounds > 0 && round >= l.genesis.Policy.Rounds
 }
+
+// policy is the federation's round policy.
+func (l *learner) policy() record.RoundPolicy { return l.genesis.Policy }
+
+// liveEdges are the edges that are connected, this node among them if it is one.
+func (l *learner) liveEdges() []peer.ID {
+	var live []peer.ID
+	for _, m := range l.network.Members() {
+		if m.Role == record.RoleEdge && m.Connected {
+			live = append(live, m.ID)
+		}
+	}
+	return live
+}
+
+// deadline is how long after its opening a round closes with whatever is in.
+func (l *learner) deadline() time.Duration {
+	return l.pace.deadline(time.Duration(l.policy().Deadline)*time.Millisecond, l.liveEdges())
+}
+
+// observe notes what has come in.
+func (l *learner) observe() { l.pace.arrive(time.Now(), l.ledger.latest()) }
 
 // busy keeps the standalone comparison back until the returned function is called.
 func (l *learner) busy() (free func()) {

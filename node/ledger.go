@@ -21,6 +21,9 @@ type ledger struct {
 	seen       map[cid.Cid]bool
 	aggregates map[uint64][]*aggregateEntry // by round, best first
 	deltas     map[uint64][]*deltaEntry     // by round, in order of author and CID
+	chain      chain
+	learned    map[cid.Cid]*deltaEntry
+	newestOf   map[peer.ID]*deltaEntry // by author: a delta of the last round that it has one of
 	holders    map[peer.ID]*record.Certificate
 	disputes   map[cid.Cid][]*disputeEntry // by aggregate, in order of arrival
 	changed    chan struct{}               // closed at the next change
@@ -29,14 +32,16 @@ type ledger struct {
 // aggregateEntry and deltaEntry are records without their envelopes.
 type aggregateEntry struct {
 	record.Record
-	cid  cid.Cid
-	body *record.Aggregate
+	cid    cid.Cid
+	body   *record.Aggregate
+	stands bool // see chain
 }
 
 type deltaEntry struct {
 	record.Record
-	cid  cid.Cid
-	body *record.Delta
+	cid      cid.Cid
+	body     *record.Delta
+	grounded bool // see ledger.grounded
 }
 
 // disputeEntry is one member's objection to an aggregate.
@@ -62,6 +67,9 @@ func emptyLedger() *ledger {
 		seen:       map[cid.Cid]bool{},
 		aggregates: map[uint64][]*aggregateEntry{},
 		deltas:     map[uint64][]*deltaEntry{},
+		chain:      newChain(),
+		learned:    map[cid.Cid]*deltaEntry{},
+		newestOf:   map[peer.ID]*deltaEntry{},
 		holders:    map[peer.ID]*record.Certificate{},
 		disputes:   map[cid.Cid][]*disputeEntry{},
 		changed:    make(chan struct{}),
@@ -84,15 +92,22 @@ func (l *ledger) add(r *record.Signed) (fresh bool) {
 		if err != nil {
 			return true // a newer version: kept, never acted on
 		}
-		list := append(l.aggregates[body.Round], &aggregateEntry{header, r.CID, body})
+		a := &aggregateEntry{Record: header, cid: r.CID, body: body}
+		list := append(l.aggregates[body.Round], a)
 		slices.SortFunc(list, compareAggregates)
 		l.aggregates[body.Round] = list
+		l.chain.add(a)
 	case record.KindDelta:
 		body, err := record.BodyAs[record.Delta](r)
 		if err != nil {
 			return true
 		}
-		list := append(l.deltas[body.Round], &deltaEntry{header, r.CID, body})
+		d := &deltaEntry{Record: header, cid: r.CID, body: body}
+		l.learned[r.CID] = d
+		if last := l.newestOf[d.Author]; last == nil || last.body.Round < body.Round {
+			l.newestOf[d.Author] = d
+		}
+		list := append(l.deltas[body.Round], d)
 		slices.SortFunc(list, func(a, b *deltaEntry) int {
 			return cmp.Or(cmp.Compare(a.Author, b.Author), compareCIDs(a.cid, b.cid))
 		})
@@ -129,14 +144,14 @@ func (l *ledger) next() <-chan struct{} {
 	return l.changed
 }
 
-// newest is the winning aggregate of the last round that has one; those to skip are passed over, none if skip is nil. It is nil if there
-// is none.
+// newest is the winning aggregate of the last round that has one that stands; those to skip are passed over, none if skip is nil. It is nil
+// if there is none.
 func (l *ledger) newest(skip func(cid.Cid) bool) *aggregateEntry {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
 	for _, round := range slices.Backward(slices.Sorted(maps.Keys(l.aggregates))) {
 		for _, a := range l.aggregates[round] {
-			if skip == nil || !skip(a.cid) {
+			if a.stands && (skip == nil || !skip(a.cid)) {
 				return a
 			}
 		}
@@ -144,28 +159,23 @@ func (l *ledger) newest(skip func(cid.Cid) bool) *aggregateEntry {
 	return nil
 }
 
-// aggregate finds an aggregate; nil if there is none of this id.
+// aggregate finds an aggregate, whether it stands or not; nil if there is none of this id.
 func (l *ledger) aggregate(id cid.Cid) *aggregateEntry {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
-	for _, list := range l.aggregates {
-		for _, a := range list {
-			if a.cid == id {
-				return a
-			}
-		}
-	}
-	return nil
+	return l.chain.known[id]
 }
 
-// rounds gives the winning aggregate of every round, oldest first.
+// rounds gives the newest aggregate and all that it builds on, oldest first: one a round.
 func (l *ledger) rounds() []*aggregateEntry {
+	newest := l.newest(nil)
 	l.mu.RLock()
 	defer l.mu.RUnlock()
-	list := make([]*aggregateEntry, 0, len(l.aggregates))
-	for _, round := range slices.Sorted(maps.Keys(l.aggregates)) {
-		list = append(list, l.aggregates[round][0])
+	var list []*aggregateEntry
+	for a := newest; a != nil; a = l.chain.before(a) {
+		list = append(list, a)
 	}
+	slices.Reverse(list)
 	return list
 }
 
@@ -176,48 +186,6 @@ func (l *ledger) round(r uint64) []*deltaEntry {
 	return slices.Clone(l.deltas[r])
 }
 
-// candidates are the deltas that may go into a round that follows before, one an author and the newest first: those of the round, in order
-// of author and CID, then those that came too late for a round up to maxAge before and that no aggregate on the way has counted. Where an
-// author has several for one round, it is the first. fits tells which deltas are of use at all.
-func (l *ledger) candidates(round uint64, before *aggregateEntry, maxAge uint64, fits func(*deltaEntry) bool) []*deltaEntry {
-	oldest := uint64(1)
-	if round > maxAge {
-		oldest = max(oldest, round-maxAge)
-	}
-	spent := l.spent(before, oldest)
-	chosen := map[peer.ID]bool{}
-	var list []*deltaEntry
-	for r := round; r >= oldest; r-- {
-		for _, d := range l.round(r) {
-			if !chosen[d.Author] && !spent[d.cid] && fits(d) {
-				chosen[d.Author] = true
-				list = append(list, d)
-			}
-		}
-	}
-	return list
-}
-
-// spent are the deltas that a and the aggregates that it builds on have counted, back to a round.
-func (l *ledger) spent(a *aggregateEntry, oldest uint64) map[cid.Cid]bool {
-	l.mu.RLock()
-	defer l.mu.RUnlock()
-	all := map[cid.Cid]bool{}
-	for a != nil && a.body.Round >= oldest {
-		for _, in := range a.body.Inputs {
-			all[in.Delta] = true
-		}
-		built := a
-		a = nil
-		for _, b := range l.aggregates[built.body.Round-1] {
-			if slices.Contains(built.Parents, b.cid) {
-				a = b
-			}
-		}
-	}
-	return all
-}
-
 // own is author's delta of a round, nil if it has published none.
 func (l *ledger) own(author peer.ID, r uint64) *deltaEntry {
 	for _, d := range l.round(r) {
@@ -226,6 +194,24 @@ func (l *ledger) own(author peer.ID, r uint64) *deltaEntry {
 		}
 	}
 	return nil
+}
+
+// latest gives the round of the newest delta of every author.
+func (l *ledger) latest() map[peer.ID]uint64 {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	rounds := make(map[peer.ID]uint64, len(l.newestOf))
+	for author, d := range l.newestOf {
+		rounds[author] = d.body.Round
+	}
+	return rounds
+}
+
+// lastOf is author's delta of the last round that it has one of, nil if it has published none.
+func (l *ledger) lastOf(author peer.ID) *deltaEntry {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return l.newestOf[author]
 }
 
 // allDeltas gives every delta in order of round, author and CID.

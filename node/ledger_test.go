@@ -13,12 +13,19 @@ import (
 	"github.com/mlecs/mlecs/storage/record"
 )
 
-func aggregateWith(t testing.TB, seed byte, seq, round uint64, inputs ...string) *record.Signed {
+// aggregateWith is an aggregate on another one, or on the genesis if that is nil, of deltas of its own round.
+func aggregateWith(t testing.TB, seed byte, seq, round uint64, before *record.Signed, inputs ...string) *record.Signed {
 	body := &record.Aggregate{Round: round}
-	for _, in := range inputs {
-		body.Inputs = append(body.Inputs, record.Input{Delta: record.PayloadCID([]byte(in)), Author: idOf(t, 9), Modalities: []string{"image"}, Weight: 1 / float64(len(inputs))})
+	for i, in := range inputs {
+		body.Inputs = append(body.Inputs, record.Input{
+			Delta: record.PayloadCID([]byte(in)), Round: round, Author: idOf(t, byte(100+i)), Modalities: []string{"image"}, Weight: 1 / float64(len(inputs)),
+		})
 	}
-	return sign(t, seed, seq, int64(seq), body)
+	parent := someFederation
+	if before != nil {
+		parent = before.CID
+	}
+	return sign(t, seed, seq, int64(seq), body, parent)
 }
 
 func deltaOf(t testing.TB, seed byte, seq, round uint64) *record.Signed {
@@ -36,9 +43,13 @@ func lower(a, b *record.Signed) *record.Signed {
 }
 
 func TestForkChoice(t *testing.T) {
-	few, many := aggregateWith(t, 1, 1, 4, "a"), aggregateWith(t, 2, 1, 4, "a", "b")
-	twin := aggregateWith(t, 3, 1, 4, "a", "b")
-	older, newer := aggregateWith(t, 1, 2, 3, "a", "b", "c"), aggregateWith(t, 1, 3, 5)
+	zero := aggregateWith(t, 9, 1, 0, nil)
+	older := aggregateWith(t, 1, 2, 3, zero, "a", "b", "c")
+	few, many := aggregateWith(t, 1, 1, 4, older, "d"), aggregateWith(t, 2, 1, 4, older, "d", "e")
+	twin := aggregateWith(t, 3, 1, 4, older, "d", "e")
+	newer := aggregateWith(t, 1, 3, 5, few, "f")
+	again, empty := aggregateWith(t, 4, 1, 5, many, "d"), aggregateWith(t, 4, 2, 5, many)
+	rootless, back := aggregateWith(t, 4, 3, 9, deltaOf(t, 4, 9, 8), "g"), aggregateWith(t, 4, 4, 3, newer, "g")
 	cases := []struct {
 		name     string
 		records  []*record.Signed
@@ -46,12 +57,18 @@ func TestForkChoice(t *testing.T) {
 		want     *record.Signed
 	}{
 		{"nothing yet", nil, nil, nil},
-		{"the only one", []*record.Signed{few}, nil, few},
-		{"more inputs win", []*record.Signed{few, many}, nil, many},
-		{"then the lower CID", []*record.Signed{many, twin, few}, nil, lower(many, twin)},
-		{"a later round wins over more inputs", []*record.Signed{newer, older, many}, nil, newer},
-		{"an unusable one is passed over", []*record.Signed{few, many}, many, few},
-		{"the round before, if all of a round are unusable", []*record.Signed{older, newer}, newer, older},
+		{"the only one", []*record.Signed{zero}, nil, zero},
+		{"more inputs win", []*record.Signed{zero, older, few, many}, nil, many},
+		{"then the lower CID", []*record.Signed{zero, older, many, twin, few}, nil, lower(many, twin)},
+		{"a later round wins over more inputs", []*record.Signed{zero, newer, older, many, few}, nil, newer},
+		{"rounds may be missing between two", []*record.Signed{zero, older}, nil, older},
+		{"an unusable one is passed over", []*record.Signed{zero, older, few, many}, many, few},
+		{"the round before, if all of a round are unusable", []*record.Signed{zero, older, few}, few, older},
+		{"not before all that it builds on is here", []*record.Signed{zero, newer, few}, nil, zero},
+		{"none that counts a delta twice", []*record.Signed{zero, older, many, again}, nil, many},
+		{"none without a delta of its round", []*record.Signed{zero, older, many, empty}, nil, many},
+		{"none that does not come from the genesis", []*record.Signed{zero, rootless}, nil, zero},
+		{"none that goes back", []*record.Signed{zero, older, few, newer, back}, newer, few},
 	}
 	for _, tc := range cases {
 		t.Run(tc.name, func(t *testing.T) {
@@ -115,7 +132,7 @@ func TestLedgerTellsOfChanges(t *testing.T) {
 
 func TestLedgerReadsTheStore(t *testing.T) {
 	s := newStore(t)
-	want := []*record.Signed{aggregateWith(t, 1, 1, 0), deltaOf(t, 2, 1, 1), deltaOf(t, 3, 1, 1)}
+	want := []*record.Signed{aggregateWith(t, 1, 1, 0, nil), deltaOf(t, 2, 1, 1), deltaOf(t, 3, 1, 1)}
 	for _, r := range want {
 		if _, err := s.PutRecord(r); err != nil {
 			t.Fatal(err)
@@ -175,7 +192,7 @@ func TestCandidates(t *testing.T) {
 		}
 		return sign(t, 9, seq, int64(seq), body, before.CID)
 	}
-	first := aggregateWith(t, 9, 1, 2)
+	first := aggregateWith(t, 9, 1, 2, nil)
 	won := counting(3, 4, counting(2, 3, first, older), early)
 	lost := counting(4, 4, first, late)
 	l := emptyLedger()

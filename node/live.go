@@ -10,6 +10,7 @@ const (
 	phaseWaiting    = "waiting"
 	phaseAbsorbing  = "absorbing"
 	phaseCollecting = "collecting"
+	phaseMerging    = "merging"
 	phaseEvaluating = "evaluating"
 	phaseBaseline   = "baseline"
 	phaseDone       = "done"
@@ -43,6 +44,7 @@ type live struct {
 	learner  work
 	baseline work
 	err      string
+	alone    bool  // an edge that goes on without super-peers
 	badBlobs int64 // deltas left out for content that is not what it should be
 	events   *events
 }
@@ -76,6 +78,19 @@ func (l *live) fail(err error) {
 		l.err = err.Error()
 	}
 	l.events.fail(l.err)
+}
+
+// goAlone notes whether an edge goes on without super-peers.
+func (l *live) goAlone(alone bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.alone = alone
+}
+
+func (l *live) isAlone() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.alone
 }
 
 func (l *live) rejectBlob() {

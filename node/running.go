@@ -47,6 +47,7 @@ func (v *runningView) Status(context.Context) (*api.Status, error) {
 	s.Running, s.PID, s.Error = true, os.Getpid(), failed
 	s.UptimeSec = time.Since(v.started).Seconds()
 	s.Phase, s.StepDone, s.StepTotal, s.Loss = w.phase, w.done, w.total, finite(w.loss)
+	s.Cloudless = n.live.isAlone()
 	if s.Done {
 		s.Phase = phaseDone
 	}

@@ -2,12 +2,14 @@ package node
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"time"
 
 	"github.com/ipfs/go-cid"
 
+	"github.com/mlecs/mlecs/learn/adapter"
 	"github.com/mlecs/mlecs/learn/method"
 	"github.com/mlecs/mlecs/learn/model"
 	"github.com/mlecs/mlecs/storage/record"
@@ -19,6 +21,7 @@ type super struct {
 	*learner
 	cloud *method.Cloud
 	at    cid.Cid // aggregate whose state the cloud is in; undefined at the start
+	turn  *turn   // the round that is open; nil at the start
 }
 
 func newSuper(l *learner) (*super, error) {
@@ -50,7 +53,7 @@ func newSuper(l *learner) (*super, error) {
 	return &super{learner: l, cloud: c}, l.remember(func(f *facts) { f.ParamsTotal, f.ParamsTrainable = total, trainable })
 }
 
-// never is how long a super-peer goes without an aggregate that was not in reach for a whole deadline: it closes the round itself, and must
+// never is how long a super-peer goes without an aggregate of which nothing was in reach for a whole deadline: it closes the round itself, and must
 // not return to the other one while edges build on its own.
 const never = 100 * 365 * 24 * time.Hour
 
@@ -59,13 +62,20 @@ func (s *super) serve(ctx context.Context) error {
 	if err := s.scoreConstant(s.rows.public); err != nil {
 		return err
 	}
+	if err := s.hearOthers(ctx); err != nil {
+		return err
+	}
 	for {
 		changed := s.ledger.next()
+		s.observe()
 		a := s.ledger.newest(s.avoided.skip)
 		if a != nil && s.at != a.cid {
 			err := s.audit(ctx, a)
 			if err == nil {
 				err = s.follow(ctx, a)
+			}
+			if errors.Is(err, errNotFetched) && s.avoided.lasted(a.cid) >= s.deadline() {
+				err = s.followParts(ctx, a, err)
 			}
 			if err != nil {
 				if err := s.retry(ctx, a, err, changed, s.deadline(), never); err != nil {
@@ -74,6 +84,7 @@ func (s *super) serve(ctx context.Context) error {
 				continue
 			}
 		}
+		s.open(a)
 		switch {
 		case a != nil && s.last(a.body.Round):
 			if err := s.finish(a.body.Round); err != nil {
@@ -95,14 +106,37 @@ func (s *super) serve(ctx context.Context) error {
 	}
 }
 
-// leads tells whether this is the connected super-peer with the lowest id, those that it found lying left out.
-func (s *super) leads() bool {
-	for _, m := range s.network.Members() {
-		if m.Role == record.RoleSuper && m.Connected && m.ID < s.self && !s.distrusts(m.ID) {
-			return false
+// hearOthers waits, when the node has just begun to run, for a sync with any other member: what is stored here may be old, and whoever leads
+// must know what the others did meanwhile. With nobody in reach it goes on alone after a deadline.
+func (s *super) hearOthers(ctx context.Context) error {
+	if len(s.network.Members()) == 1 {
+		return nil
+	}
+	s.live.enter(phaseWaiting)
+	tick := time.NewTicker(retrySoon)
+	defer tick.Stop()
+	for until := time.Now().Add(s.deadline()); time.Now().Before(until); {
+		if s.network.Synced() {
+			stored, err := s.store.Summaries()
+			if err != nil {
+				return err
+			}
+			var records uint64
+			for _, a := range stored {
+				records += a.Count
+			}
+			if uint64(s.ledger.count()) >= records { // records go to the ledger a moment after they are stored
+				return nil
+			}
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return ctx.Err()
 		}
 	}
-	return true
+	s.log.Warn("no member in reach: going on with what is stored here")
+	return nil
 }
 
 // follow puts the cloud into the state after a, from its checkpoint, and scores it. It fetches all of a's blobs: edges may want them when
@@ -125,10 +159,43 @@ func (s *super) follow(ctx context.Context, a *aggregateEntry) error {
 	if err := s.cloud.ReadState(io.LimitReader(r, size)); err != nil {
 		return fmt.Errorf("checkpoint: %w: %w", errBadBlob, err)
 	}
+	s.log.Info("took over the checkpoint", "round", a.body.Round, "aggregate", a.cid)
+	return s.followed(ctx, a)
+}
+
+// followParts makes do with those components of a that members still have, for an author that vanished before anybody had its
+// checkpoint: the small models take them over, and the large one goes on from where it is. With none of them in reach it gives why.
+func (s *super) followParts(ctx context.Context, a *aggregateEntry, why error) error {
+	defer s.busy()()
+	var parts []adapter.Component
+	for _, c := range a.body.Components {
+		if err := checkComponent(c.Component, s.genesis.method.AggregateCodec); err != nil {
+			return err
+		}
+		if err := s.fetchBlobs(ctx, []record.Blob{c.Blob}, a.Author); err != nil {
+			continue
+		}
+		part, err := readComponent(s.store, c.Component, adapter.Component{})
+		if err != nil {
+			return err
+		}
+		parts = append(parts, part)
+	}
+	if len(parts) == 0 {
+		return why
+	}
+	if err := s.cloud.Adopt(parts); err != nil {
+		return fmt.Errorf("%w: %w", errBadBlob, err)
+	}
+	s.log.Warn("took over components without their checkpoint", "round", a.body.Round, "aggregate", a.cid, "components", len(parts), "of", len(a.body.Components), "reason", why)
+	return s.followed(ctx, a)
+}
+
+func (s *super) followed(ctx context.Context, a *aggregateEntry) error {
 	s.at = a.cid
+	s.pace.close(a.body.Round, time.Now(), s.liveEdges())
 	s.avoided.reached(a.cid)
 	s.live.fail(nil)
-	s.log.Info("took over the checkpoint", "round", a.body.Round, "aggregate", a.cid)
 	return s.score(ctx, a.body.Round, s.cloud.Evaluate)
 }
 
@@ -143,7 +210,7 @@ func (s *super) lead(ctx context.Context, a *aggregateEntry) (err error) {
 	defer func() { ended(err) }()
 	if a != nil {
 		s.live.enter(phaseCollecting)
-		if inputs, err = s.collect(ctx, round, a); err != nil || inputs == nil {
+		if round, inputs, err = s.collect(ctx, a); err != nil || inputs == nil {
 			return err // nil: another super-peer closed the round, or leads
 		}
 	}
@@ -158,6 +225,7 @@ func (s *super) lead(ctx context.Context, a *aggregateEntry) (err error) {
 		return err
 	}
 	s.at = r.CID
+	s.pace.close(round, time.Now(), s.liveEdges())
 	s.live.fail(nil)
 	s.log.Info("published aggregate", "round", round, "aggregate", r.CID, "inputs", len(inputs))
 	return s.score(ctx, round, s.cloud.Evaluate)
@@ -268,9 +336,4 @@ func (s *super) aggregateBody(agg *method.Aggregate, own cid.Cid, before *aggreg
 		return nil, nil, fmt.Errorf("store checkpoint: %w", err)
 	}
 	return body, parents, nil
-}
-
-// deadline is when a round that opens now closes with whatever is in.
-func (s *super) deadline() time.Duration {
-	return time.Duration(s.genesis.Policy.Deadline) * time.Millisecond
 }

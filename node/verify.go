@@ -104,7 +104,7 @@ func (v *verifier) sources(a *aggregateEntry) (inputs []*source, own *source, er
 		if !slices.Contains(a.Parents, in.Delta) {
 			return nil, nil, falsef("input %s is not among the aggregate's parents", in.Delta)
 		}
-		inputs = append(inputs, &source{in.Delta, r.Author, int(min(d.Rows, maxRows)), d.Components, &deltaEntry{r.Record, r.CID, d}})
+		inputs = append(inputs, &source{in.Delta, r.Author, int(min(d.Rows, maxRows)), d.Components, &deltaEntry{Record: r.Record, cid: r.CID, body: d}})
 	}
 	for _, c := range a.body.Components {
 		for _, in := range c.Inputs {

@@ -156,7 +156,7 @@ func copyAggregate(t *testing.T, store *storage.Store, id cid.Cid) *aggregateEnt
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &aggregateEntry{r.Record, r.CID, body}
+	return &aggregateEntry{Record: r.Record, cid: r.CID, body: body}
 }
 
 // TestLyingSuperPeer: edges refuse an aggregate that its inputs do not give, and tell everybody.

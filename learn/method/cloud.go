@@ -162,13 +162,22 @@ func (c *Cloud) aggregate(a *Aggregate, inputs []Input, p Progress) error {
 	for _, x := range averaged {
 		components = append(components, x.Component)
 	}
+	if err := c.Adopt(components); err != nil {
+		return err
+	}
+	if p != nil {
+		p("mma", len(inputs), len(inputs), 0)
+	}
+	return nil
+}
+
+// Adopt loads averaged components into the small models that have such: all that a super-peer can do with an aggregate whose checkpoint it
+// does not have.
+func (c *Cloud) Adopt(components []adapter.Component) error {
 	for family := range c.proxies {
 		if _, err := c.proxies[family].adopt(components); err != nil {
 			return fmt.Errorf("loading the mean into the small model of family %d: %w", family, err)
 		}
-	}
-	if p != nil {
-		p("mma", len(inputs), len(inputs), 0)
 	}
 	return nil
 }

@@ -18,10 +18,11 @@ type Edge struct {
 	share   []string
 	early   bool // the delta is what CCL leaves, as in the paper, and not what AMT does
 	outbox  *outbox
-	secret  bool               // noise that protects what is sent comes from the system's randomness
-	start   *adapter.Component // what the next round begins with in place of the component of this name; nil: nothing
-	lessons *lessons           // nil before the first aggregate
-	taught  []row              // the public rows that lessons speak of
+	secret  bool                         // noise that protects what is sent comes from the system's randomness
+	start   *adapter.Component           // what the next round begins with in place of the component of this name; nil: nothing
+	origin  map[string]adapter.Component // after Merge: what the next delta's differences are to, in place of what the round begins with
+	lessons *lessons                     // nil before the first aggregate
+	taught  []row                        // the public rows that lessons speak of
 }
 
 // NewEdge makes an edge with its own modalities. Private rows have targets. Public rows must have them if the federation's PublicLabels is
@@ -85,6 +86,7 @@ func (e *Edge) Absorb(a *Aggregate) error {
 	if err != nil {
 		return fmt.Errorf("absorbing the aggregate of round %d: %w", a.Round, err)
 	}
+	e.origin = nil
 	e.outbox.absorbed(adopted)
 	if a.Supervision != nil {
 		e.supervise(a.Supervision)
@@ -129,6 +131,12 @@ func (e *Edge) supervise(s *Supervision) {
 // the middle of a round; ReadState brings it back to the start.
 func (e *Edge) Round(ctx context.Context, round uint64, p Progress) (*Delta, error) {
 	started := e.shared(e.share)
+	for i, c := range started {
+		if o, ok := e.origin[c.Name]; ok {
+			started[i] = o
+		}
+	}
+	e.origin = nil
 	if e.start != nil {
 		if err := e.model.SetComponent(*e.start); err != nil {
 			return nil, fmt.Errorf("round %d: %w", round, err)

@@ -43,6 +43,11 @@ func (o *outbox) absorbed(names []string) {
 	}
 }
 
+// merged notes which components the model has taken from deltas, its own as it was sent among them. Of the others nothing is lost.
+func (o *outbox) merged(names []string) {
+	maps.DeleteFunc(o.lost, func(name string, _ *adapter.Feedback) bool { return !slices.Contains(names, name) })
+}
+
 // send encodes learned components. started are the same ones before the round. It gives what receivers make of the blobs.
 func (o *outbox) send(started, learned []adapter.Component) ([]adapter.Component, []Blob, error) {
 	arrive, blobs := make([]adapter.Component, len(learned)), make([]Blob, len(learned))

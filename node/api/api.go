@@ -71,9 +71,10 @@ type Status struct {
 	Addrs           []string        `json:"addrs"`
 	UptimeSec       float64         `json:"uptime_seconds"`
 	Peers           int             `json:"peers"`
-	Round           uint64          `json:"round"`  // newest aggregate
-	Rounds          uint64          `json:"rounds"` // 0: endless
-	Phase           string          `json:"phase"`  // waiting, ccl, amt, mma, se-ccl, evaluating, baseline, done, ...
+	Round           uint64          `json:"round"`     // newest aggregate
+	Rounds          uint64          `json:"rounds"`    // 0: endless
+	Phase           string          `json:"phase"`     // waiting, ccl, amt, mma, se-ccl, evaluating, baseline, done, ...
+	Cloudless       bool            `json:"cloudless"` // an edge without a super-peer in reach, which goes on with the deltas of other edges
 	StepDone        int             `json:"step_done"`
 	StepTotal       int             `json:"step_total"`
 	Loss            float64         `json:"loss"`
