@@ -9,6 +9,8 @@ check:
 
 docs:
 	go run ./cmd/mlecs reference > docs/cli.md.new && mv docs/cli.md.new docs/cli.md
+	go run ./cmd/mlecs reference --config > docs/config.md.new && mv docs/config.md.new docs/config.md
+	go test . -run TestArchitecturePicture -write
 
 # Binaries and man pages in dist/, with their checksums; darwin is built to see that it can be.
 release:

@@ -208,7 +208,7 @@ func configError(file string, b []byte, err error) error {
 	}
 	line, _ := strconv.Atoi(m[1])
 	if u := yamlUnknown.FindStringSubmatch(m[2]); u != nil {
-		return api.Advise(fmt.Errorf("%s:%d: unknown key %q", file, line, u[1]), "the keys are %s; under p2p: listen, announce, bootstrap, mdns, dht, relay, hole_punch, autonat, port_map, limits, quota; under api: listen, hosts, token_file, tls_cert, tls_key, insecure", strings.Join(configKeys(), ", "))
+		return api.Advise(fmt.Errorf("%s:%d: unknown key %q", file, line, u[1]), "%s", keysAdvice())
 	}
 	if u := yamlType.FindStringSubmatch(m[2]); u != nil {
 		want, ok := goToYAML[u[2]]
@@ -259,55 +259,4 @@ func keyAt(b []byte, line int) string {
 		}
 	})
 	return key
-}
-
-// keyComments explain the keys in a config.yaml that mlecs writes, in the order of Config.
-var keyComments = [][2]string{
-	{"name", "Name shown to other members."},
-	{"role", "edge or super; empty: as the invite says."},
-	{"data", "Folder with this node's own rows. Train rows stay on this node, test rows score it. Relative to this file's folder."},
-	{"modalities", "Subset of the data's modalities to use; empty: all."},
-	{"family", "Which of the federation's model structures an edge has: mlecs models."},
-	{"domain", "Where the rows come from; informative."},
-	{"baseline", "Also train a model without any exchange, to compare with."},
-	{"threads", "Processor threads; 0: all."},
-	{"base_dtype", "With what digits this node stores frozen base models in memory: fp32, bf16 (half the bytes) or int8 (a quarter)."},
-	{"stream", "Names this node's random numbers; empty: its name."},
-	{"keep_rounds", "For how many rounds deltas and aggregates stay on disk (checkpoints for two); 0: all. Records always stay."},
-	{"renew", "On a node that may invite: renew members in the last fifth of their certificate's time, for as long again."},
-	{"verify", "How much of an aggregate is recomputed before it is taken over: full, spot (one component, and what others dispute) or off."},
-	{"log", "debug, info, warn or error."},
-	{"otlp", "Collector of OpenTelemetry traces of rounds (OTLP over HTTP), as http://127.0.0.1:4318; empty: no traces."},
-	{"api", "Control API over TCP (IP:PORT, with the token in token_file); empty listen: only once `mlecs dashboard` asks for it."},
-	{"p2p", "Multiaddrs to listen on, to announce in their place, and (with /p2p/ID) to dial at start."},
-}
-
-func configKeys() []string {
-	keys := make([]string, len(keyComments))
-	for i, kc := range keyComments {
-		keys[i] = kc[0]
-	}
-	return keys
-}
-
-// YAML is the config as mlecs writes it, each key explained.
-func (c Config) YAML() ([]byte, error) {
-	var n yaml.Node
-	if err := n.Encode(c); err != nil {
-		return nil, fmt.Errorf("encode config: %w", err)
-	}
-	for i := 0; i+1 < len(n.Content); i += 2 {
-		for _, kc := range keyComments {
-			if n.Content[i].Value == kc[0] {
-				n.Content[i].HeadComment = kc[1]
-			}
-		}
-	}
-	var buf bytes.Buffer
-	enc := yaml.NewEncoder(&buf)
-	enc.SetIndent(2)
-	if err := enc.Encode(&n); err != nil {
-		return nil, fmt.Errorf("encode config: %w", err)
-	}
-	return buf.Bytes(), nil
 }

@@ -16,10 +16,14 @@ import (
 // newReferenceCommand writes docs/cli.md and the man pages from the command tree. It is for packagers, and hidden.
 func newReferenceCommand() *cobra.Command {
 	var man string
+	var config bool
 	cmd := &cobra.Command{
 		Use: "reference", Short: "Print the reference of all commands as Markdown, or write man pages", Args: noArgs, Hidden: true,
 		Example: "  mlecs reference > docs/cli.md\n  mlecs reference --man /usr/local/share/man/man1",
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if config {
+				return writeConfigKeys(cmd.OutOrStdout())
+			}
 			if man == "" {
 				return writeMarkdown(cmd.OutOrStdout(), cmd.Root())
 			}
@@ -27,6 +31,7 @@ func newReferenceCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&man, "man", "", "folder to write one man page a command to")
+	cmd.Flags().BoolVar(&config, "config", false, "print the keys of config.yaml as Markdown")
 	return cmd
 }
 
@@ -88,6 +93,26 @@ func writeMarkdown(w io.Writer, root *cobra.Command) error {
 		}
 	})
 	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func writeConfigKeys(w io.Writer) error {
+	keys, err := node.ConfigKeys()
+	if err != nil {
+		return err
+	}
+	var b strings.Builder
+	b.WriteString("# config.yaml\n\nWritten by `mlecs reference --config` from the code: do not edit.\n\n" +
+		"It lies in the node's home. Keys that are left out have their default; an unknown key is an error that names file and line. `mlecs config show` prints what is in force. " +
+		"A running node reads it at start only.\n\n| key | default | meaning |\n| --- | --- | --- |\n")
+	for _, k := range keys {
+		value := ""
+		if k.Default != "" {
+			value = "`" + strings.Join(strings.Fields(strings.ReplaceAll(k.Default, "\n", " ")), " ") + "`"
+		}
+		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", k.Path, value, strings.ReplaceAll(k.About, "|", "\\|"))
+	}
+	_, err = io.WriteString(w, b.String())
 	return err
 }
 

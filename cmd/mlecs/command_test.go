@@ -74,8 +74,14 @@ func TestExitCodes(t *testing.T) {
 	}
 }
 
+// asCommand in the environment makes the test binary stand for mlecs.
+const asCommand = "MLECS_TEST_AS_COMMAND"
+
 // The tests leave the user's own home alone.
 func TestMain(m *testing.M) {
+	if os.Getenv(asCommand) != "" {
+		main()
+	}
 	dir, err := os.MkdirTemp("", "mlecs-test-")
 	if err != nil {
 		panic(err)
