@@ -9,8 +9,9 @@
 // bytes: a product with them or their transpose widens and packs one block at a time, in the cache (frozen.go). What is used most may be
 // packed once and for all, by Pack.
 //
-// Vector functions check their arguments and run in vector_amd64.go, with AVX2, or in vector_portable.go. The assembly is
-// written by the program in gen, a module of its own: go generate.
+// Vector functions check their arguments and run in vector_amd64.go, with AVX2, in vector_arm64.go, with NEON, or in
+// vector_portable.go. The assembly is written by the program in gen, a module of its own: go generate. All assembly has the same bits,
+// whatever the processor: it does the same operations in the same order.
 //
 // Averaging has functions of its own (accumulate.go), in float64, that have the same bits on every implementation.
 //

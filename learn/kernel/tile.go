@@ -1,5 +1,7 @@
 package kernel
 
+//go:generate go -C gen run .
+
 // tiles is one micro-kernel: it computes tiles of C of at most rows x cols.
 type tiles struct {
 	name       string
@@ -24,6 +26,7 @@ const (
 	isaPortable isa = iota
 	isaAVX2
 	isaAVX512
+	isaNEON
 )
 
 var portable = tiles{name: "portable", rows: 4, cols: 4, isa: isaPortable}

@@ -2,8 +2,6 @@ package kernel
 
 import "golang.org/x/sys/cpu"
 
-//go:generate go -C gen run .
-
 // available lists the micro-kernels that this processor and its operating system can run, best first.
 func available() []tiles {
 	var list []tiles

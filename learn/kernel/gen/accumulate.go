@@ -75,7 +75,7 @@ func (v *vectors) addWeighted(name string, xs ...string) {
 // eights writes a loop over slices, by the names of their arguments, of which 8 elements have so many bytes.
 func (v *vectors) eights(bytes map[string]int, body func(at map[string]reg.GPVirtual)) {
 	at := map[string]reg.GPVirtual{}
-	names := slices.Sorted(maps.Keys(bytes))
+	names := sortedKeys(bytes)
 	for _, name := range names {
 		at[name] = v.GP64()
 		v.Load(v.Param(name), at[name])
@@ -90,3 +90,5 @@ func (v *vectors) eights(bytes map[string]int, body func(at map[string]reg.GPVir
 	v.SUBQ(operand.Imm(8), n)
 	v.JNZ(operand.LabelRef("loop"))
 }
+
+func sortedKeys(m map[string]int) []string { return slices.Sorted(maps.Keys(m)) }

@@ -24,6 +24,17 @@ func main() {
 			log.Fatalf("generating the %s functions: %v", name, err)
 		}
 	}
+	for name, write := range map[string]func(*arm64){
+		"accumulate": writeNEONAccumulate,
+		"tile":       writeNEONTile,
+		"vector":     writeNEONVectors,
+	} {
+		a := newARM64(name)
+		write(a)
+		if err := a.save(); err != nil {
+			log.Fatalf("generating the %s functions of NEON: %v", name, err)
+		}
+	}
 }
 
 // generate writes NAME_amd64.s and its Go declarations NAME_stubs_amd64.go.
