@@ -40,3 +40,14 @@ func (p panels) vectors(rows, cols int) (n, count, vectors int) {
 	}
 	return n, count, vectors
 }
+
+// full is how many of cols columns fill whole vectors and panels, from the first column of a panel on, and of how many panels and vectors.
+func (p panels) full(cols int) (n, count, vectors int) {
+	if p.width >= cols {
+		return cols &^ 7, 1, cols / 8
+	}
+	if p.width%8 > 0 {
+		return 0, 0, 0
+	}
+	return cols / p.width * p.width, cols / p.width, p.width / 8
+}

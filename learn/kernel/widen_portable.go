@@ -17,17 +17,6 @@ func (p panels) at(j int) panels {
 	return p
 }
 
-// full is how many of cols columns fill whole vectors and panels, from the first column of a panel on, and of how many panels and vectors.
-func (p panels) full(cols int) (n, count, vectors int) {
-	if p.width >= cols {
-		return cols &^ 7, 1, cols / 8
-	}
-	if p.width%8 > 0 {
-		return 0, 0, 0
-	}
-	return cols / p.width * p.width, cols / p.width, p.width / 8
-}
-
 func (p panels) set(i, j int, x float32) { p.data[j/p.width*p.panel+i*p.row+j%p.width] = x }
 
 // The functions below write columns [j0, j1) of rows of src, srcRow apart, to the panels.

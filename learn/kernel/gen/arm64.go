@@ -196,12 +196,6 @@ func (a *arm64) copyOf(x vreg) vreg {
 
 func (a *arm64) move(d, x vreg) { a.line("VMOV V%d.B16, V%d.B16", x, d) }
 
-func (a *arm64) zero() vreg {
-	d := a.reg()
-	a.line("VEOR V%d.B16, V%d.B16, V%d.B16", d, d, d)
-	return d
-}
-
 // all is a constant in all lanes. R9 is used on the way.
 func (a *arm64) all(bits uint32) vreg {
 	d := a.reg()
