@@ -29,6 +29,7 @@ var layers = map[string][]string{
 var forbidden = map[string][]string{
 	"learn/kernel":  {"gorgonia.org/gorgonia", "gorgonia.org/tensor", module + "learn/"},
 	"learn/adapter": {module + "learn/op", module + "learn/model", module + "learn/method", module + "learn/data", "gorgonia.org/"},
+	"learn/privacy": {module},
 	"learn/op":      {module + "learn/model", module + "learn/method", module + "learn/data"},
 	"learn/model":   {module + "learn/method", module + "learn/data"},
 	"learn/method":  {"github.com/libp2p/", "net"},

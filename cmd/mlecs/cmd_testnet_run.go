@@ -18,8 +18,9 @@ the same models trained alone. At the end it prints a table, writes report.json,
 curves.svg to the testnet's folder, and stops the nodes.
 
 Without flags it is a demonstration: a few long rounds of nodes that have plenty of rows. With any of --target, --rows-per-node,
---public-rows, --modality-rate, --families, --public-labels, --group-by, --steps and --tuned the nodes learn as in mlecs
-experiment, and for the same data, settings and seed they reach the same scores as mlecs there.
+--rows-spread, --public-rows, --modality-rate, --families, --structure, --public-labels, --group-by, --steps and --tuned the nodes
+learn as in mlecs experiment, and for the same data, settings and seed they reach the same scores as mlecs there. Codecs go with
+either; noise for privacy (--dp-noise) is drawn anew every time.
 
 The stopped nodes can be inspected: mlecs deltas --node edge-1.`,
 		Example: "  mlecs testnet run\n  mlecs testnet run --data my-data --edges 4 --seed 7 --json report.json",
