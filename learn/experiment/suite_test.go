@@ -321,6 +321,7 @@ func TestExecuteRefuses(t *testing.T) {
 		"structures":        {func(o *experiment.Options) { o.Structures = make([]method.Family, 2) }, "families is 1, and 2 structures"},
 		"a structure":       {func(o *experiment.Options) { o.Families, o.Structures = 2, []method.Family{{Rank: -1}} }, "family 1"},
 		"a spread":          {func(o *experiment.Options) { o.RowsSpread = 0.1 }, "rows spread is 0.1"},
+		"noise alone":       {func(o *experiment.Options) { o.DPNoise = 1 }, "dp_clip is not"},
 		"a codec":           {func(o *experiment.Options) { o.AggregateCodec = "lowrank" }, `aggregate_codec is "lowrank"`},
 		"no data":           {func(o *experiment.Options) { o.Data += "-none" }, "opening data set"},
 	} {

@@ -79,13 +79,13 @@ func TestVariantsTakeTheValuesOfMlecs(t *testing.T) {
 	}
 }
 
-// TestCodecsOfTheSettingHoldForAll: what is said on the command line is stronger than what was tuned.
-func TestCodecsOfTheSettingHoldForAll(t *testing.T) {
+// TestExchangeOfTheSettingHoldsForAll: what is said on the command line is stronger than what was tuned.
+func TestExchangeOfTheSettingHoldsForAll(t *testing.T) {
 	s := Default()
-	s.Codec = "lowrank:0.004"
+	s.Codec, s.DPClip, s.DPNoise = "lowrank:0.004", 2, 0.5
 	cfg, err := Tuned{"mlecs": []byte(`{"codec": "int4", "aggregate_codec": "bf16"}`)}.Config("mlecs", s, 1)
-	if err != nil || cfg.Codec != "lowrank:0.004" || cfg.AggregateCodec != "bf16" || cfg.SupervisionCodec != method.Default().SupervisionCodec {
-		t.Errorf("%s, %s, %s, %v", cfg.Codec, cfg.AggregateCodec, cfg.SupervisionCodec, err)
+	if err != nil || cfg.Codec != "lowrank:0.004" || cfg.AggregateCodec != "bf16" || cfg.SupervisionCodec != method.Default().SupervisionCodec || cfg.DPClip != 2 || cfg.DPNoise != 0.5 {
+		t.Errorf("%+v, %v", cfg, err)
 	}
 }
 

@@ -16,7 +16,7 @@ import (
 func Clip(parts [][]float32, most float64) (norm float64) {
 	for _, p := range parts {
 		for _, x := range p {
-			norm += float64(x) * float64(x)
+			norm += float64(float64(x) * float64(x)) // the conversion keeps compilers from fusing
 		}
 	}
 	norm = math.Sqrt(norm)
