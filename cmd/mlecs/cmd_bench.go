@@ -24,6 +24,7 @@ type benchOptions struct {
 	kernel  string
 	json    string
 	dtype   dtypeFlag
+	profile bool
 }
 
 // benchmark is one measurement: what it found, and how to print that.
@@ -69,6 +70,9 @@ func newBenchmarkCommand(b benchmark) *cobra.Command {
 	f := cmd.Flags()
 	if b.about != "" {
 		f.StringVar(&o.config, "config", b.config, b.about+": "+bench.Named+", or a folder as HuggingFace publishes models")
+	}
+	if b.use == "step" {
+		f.BoolVar(&o.profile, "profile", false, "also time the parts of a step, and compare with what they need at least (best with --threads 1)")
 	}
 	if b.config != "" {
 		dtypeVar(f, &o.dtype, "with what digits the frozen base is stored")
@@ -135,7 +139,7 @@ func benchStep(ctx context.Context, o *benchOptions) (any, func(*page), error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	s, err := bench.MeasureStep(ctx, w, o.runs, o.dtype.DType)
+	s, err := bench.MeasureStep(ctx, w, bench.StepOptions{Steps: o.runs, DType: o.dtype.DType, Profile: o.profile})
 	return s, func(p *page) {
 		fields := []string{"model", s.Config, "parameters", countText(w.Base.Params()), "training step", timing(s.Timing)}
 		if b := s.Base; b != nil {
@@ -146,7 +150,28 @@ func benchStep(ctx context.Context, o *benchOptions) (any, func(*page), error) {
 			fields = append(fields, "memory", fmt.Sprintf("%.2f of the weights'", float64(s.PeakRSS)/float64(s.Weights)))
 		}
 		showMachine(p, s.Machine, fields...)
+		if s.Profile != nil {
+			showProfile(p, s.Profile)
+		}
 	}, err
+}
+
+// showProfile prints what the parts of a step take beside what they need.
+func showProfile(p *page, profile *bench.Profile) {
+	var rows []table.Row
+	total := 0.0
+	for _, part := range profile.Parts {
+		total += part.Time
+	}
+	for _, part := range profile.Parts {
+		roofline, share := "", ""
+		if part.Bound != "" {
+			roofline, share = fmt.Sprintf("%.2f ms, %s", part.Roofline, part.Bound), fmt.Sprintf("%.0f %%", 100*part.Roofline/part.Time)
+		}
+		rows = append(rows, table.Row{part.Name, part.Calls, fmt.Sprintf("%.2f", part.Time), fmt.Sprintf("%.0f %%", 100*part.Time/total), fmt.Sprintf("%.0f", part.GFLOPS), roofline, share})
+	}
+	p.list(table.Row{"part", "calls", "ms", "of the step", "GFLOP/s", "roofline", "reached"}, rows, []int{2, 3, 4, 5, 7}, "")
+	p.fields("peak arithmetic", fmt.Sprintf("%.0f GFLOP/s", profile.GFLOPS), "memory", bytesText(int64(profile.Memory))+"/s", "cache", bytesText(int64(profile.Cache))+"/s")
 }
 
 func benchGenerate(ctx context.Context, o *benchOptions) (any, func(*page), error) {

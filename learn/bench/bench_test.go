@@ -3,6 +3,7 @@ package bench_test
 import (
 	"encoding/json"
 	"maps"
+	"math"
 	"slices"
 	"testing"
 
@@ -32,7 +33,7 @@ func keys(t *testing.T, v any) []string {
 }
 
 func TestStepSaysWhatScriptsRead(t *testing.T) {
-	s, err := bench.MeasureStep(t.Context(), tiny(), 3, kernel.Float32)
+	s, err := bench.MeasureStep(t.Context(), tiny(), bench.StepOptions{Steps: 3})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,6 +43,26 @@ func TestStepSaysWhatScriptsRead(t *testing.T) {
 	}
 	if !(0 < s.P10 && s.P10 <= s.Median && s.Median <= s.P90) || s.Steps != 3 || s.Threads < 1 || s.Kernel == "" || s.Config != "tiny" {
 		t.Errorf("%+v", s)
+	}
+}
+
+func TestStepComparesTheStoredBase(t *testing.T) {
+	s, err := bench.MeasureStep(t.Context(), tiny(), bench.StepOptions{Steps: 1, DType: kernel.BFloat16, Profile: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := s.Base
+	if b == nil || b.DType != "bf16" || b.Params != tiny().Base.Params() || b.Bytes >= 4*b.Params || b.Loss == b.Float32Loss || math.Abs(b.Loss-b.Float32Loss) > 0.01 || !(b.Float32.Median > 0) {
+		t.Errorf("%+v", b)
+	}
+	p := s.Profile
+	if p == nil || !(p.GFLOPS > 0 && p.Memory > 0 && p.Cache > 0) {
+		t.Fatalf("%+v", p)
+	}
+	for _, name := range []string{"frozen maps", "frozen maps, backward", "attention, backward", "LoRA", "norms", "cross-entropy", "AdamW"} {
+		if !slices.ContainsFunc(p.Parts, func(part bench.Part) bool { return part.Name == name && part.Bound != "" && part.Time > 0 }) {
+			t.Errorf("the profile lacks %q: %+v", name, p.Parts)
+		}
 	}
 }
 

@@ -16,6 +16,9 @@ type Step struct {
 	// Base is set where the base is stored otherwise than in float32.
 	Base *StoredBase `json:"base,omitempty"`
 
+	// Profile is set where it was asked for.
+	Profile *Profile `json:"profile,omitempty"`
+
 	Weights int64 `json:"-"` // bytes of the parameters in float32
 }
 
@@ -58,23 +61,29 @@ func (s *stepper) step() error {
 	return err
 }
 
-// MeasureStep makes n steps with the base stored as d, and if that is not float32 as many with one that is.
-func MeasureStep(ctx context.Context, w Workload, n int, d kernel.DType) (Step, error) {
+// StepOptions say more than a Workload.
+type StepOptions struct {
+	Steps   int
+	DType   kernel.DType // of the base; if it is not float32, as many steps are made with one that is
+	Profile bool
+}
+
+// MeasureStep measures training steps.
+func MeasureStep(ctx context.Context, w Workload, o StepOptions) (Step, error) {
+	n := o.Steps
 	result := Step{Config: w.Name, Steps: n, Weights: 4 * w.Base.Params()}
-	if d == kernel.Float32 {
-		s, err := newStepper(w)
-		if err != nil {
-			return result, err
-		}
-		result.Timing, err = measure(ctx, n, s.step)
-		result.Machine = machine()
-		return result, err
-	}
 	stored := w
-	stored.Base = w.Base.Stored(d)
+	stored.Base = w.Base.Stored(o.DType)
 	few, err := newStepper(stored)
 	if err != nil {
 		return result, err
+	}
+	if o.DType == kernel.Float32 {
+		if result.Timing, err = measure(ctx, n, few.step); err != nil {
+			return result, err
+		}
+		result.Machine = machine()
+		return result, o.profile(ctx, few, &result)
 	}
 	full, err := newStepper(w)
 	if err != nil {
@@ -86,7 +95,14 @@ func MeasureStep(ctx context.Context, w Workload, n int, d kernel.DType) (Step, 
 	}
 	result.Timing, result.Machine = times[0], machine()
 	result.Base = &StoredBase{
-		DType: d.String(), Params: stored.Base.Params(), Bytes: stored.Base.Bytes(), Loss: few.first, Float32Loss: full.first, Float32: times[1],
+		DType: o.DType.String(), Params: stored.Base.Params(), Bytes: stored.Base.Bytes(), Loss: few.first, Float32Loss: full.first, Float32: times[1],
 	}
-	return result, nil
+	return result, o.profile(ctx, few, &result)
+}
+
+func (o StepOptions) profile(ctx context.Context, s *stepper, result *Step) (err error) {
+	if o.Profile {
+		result.Profile, err = measureProfile(ctx, s, o.Steps)
+	}
+	return err
 }

@@ -79,6 +79,14 @@ func (f *Frozen) Bytes() int64 {
 	return n
 }
 
+// Read is how many bytes a product reads.
+func (f *Frozen) Read() int64 {
+	if f.packed != nil {
+		return f.Bytes() / 2
+	}
+	return f.Bytes()
+}
+
 // Row writes row i, in float32, to dst.
 func (f *Frozen) Row(dst []float32, i int) {
 	checkLen("the row's destination", len(dst), f.cols)

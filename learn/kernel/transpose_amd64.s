@@ -5,7 +5,7 @@
 #include "textflag.h"
 
 // func transposeAVX2(dst *float32, dstRow int, src *float32, srcRow int, blocks int)
-// Requires: AVX
+// Requires: AVX, MMX+
 TEXT ·transposeAVX2(SB), NOSPLIT, $0-40
 	MOVQ dst+0(FP), AX
 	MOVQ dstRow+8(FP), CX
@@ -18,20 +18,28 @@ TEXT ·transposeAVX2(SB), NOSPLIT, $0-40
 loop:
 	MOVQ       DX, DI
 	VMOVUPS    (DI), Y0
+	PREFETCHT0 (DI)(BX*8)
 	ADDQ       BX, DI
 	VMOVUPS    (DI), Y1
+	PREFETCHT0 (DI)(BX*8)
 	ADDQ       BX, DI
 	VMOVUPS    (DI), Y2
+	PREFETCHT0 (DI)(BX*8)
 	ADDQ       BX, DI
 	VMOVUPS    (DI), Y3
+	PREFETCHT0 (DI)(BX*8)
 	ADDQ       BX, DI
 	VMOVUPS    (DI), Y4
+	PREFETCHT0 (DI)(BX*8)
 	ADDQ       BX, DI
 	VMOVUPS    (DI), Y5
+	PREFETCHT0 (DI)(BX*8)
 	ADDQ       BX, DI
 	VMOVUPS    (DI), Y6
+	PREFETCHT0 (DI)(BX*8)
 	ADDQ       BX, DI
 	VMOVUPS    (DI), Y7
+	PREFETCHT0 (DI)(BX*8)
 	ADDQ       BX, DI
 	VUNPCKLPS  Y1, Y0, Y8
 	VUNPCKHPS  Y1, Y0, Y0

@@ -73,7 +73,7 @@ func (b *Base) whole(name string) adapter.Tensor {
 }
 
 // weights are the matrices and tables for computing. Those of a base in float32 have a second form for the products of the forward pass,
-// which decoding, with its few rows a product, is made of; the backward pass does without.
+// which decoding, with its few rows a product, is made of; the backward pass and the head do without.
 func (b *Base) weights() frozen {
 	if b.stored != nil {
 		return b.stored
@@ -93,7 +93,6 @@ func (b *Base) weights() frozen {
 				}
 			}
 		}
-		pack(a.names().head, true)
 	})
 	return b.prepared
 }

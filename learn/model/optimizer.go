@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"github.com/mlecs/mlecs/learn/kernel"
+	"github.com/mlecs/mlecs/learn/op"
 )
 
 // AdamW's constants, PyTorch's defaults.
@@ -17,6 +18,9 @@ const (
 // update makes one AdamW step with gradients clipped to a global norm (0: not clipped). Parameters and grads go together.
 // Matrices decay, vectors (biases and gains) do not. Gradients that are not finite change nothing and are an error.
 func update(params []*parameter, grads [][]float32, objective Objective) error {
+	op.EnterUpdate()
+	updated := 0
+	defer func() { op.LeaveUpdate(updated) }()
 	norm := norm(grads)
 	if math.IsNaN(norm) || math.IsInf(norm, 0) {
 		return fmt.Errorf("the gradient is not finite: nothing was changed; check the inputs or lower the learning rate")
@@ -31,6 +35,7 @@ func update(params []*parameter, grads [][]float32, objective Objective) error {
 		if len(p.Shape) > 1 {
 			o.WeightDecay = float32(objective.Decay)
 		}
+		updated += len(p.Data)
 		o.Update(p.steps, p.Data, grads[i], p.mean, p.square)
 	}
 	return nil

@@ -127,14 +127,18 @@ func (f *Affine) forwardAdd(y, x []float32, p tensors) {
 // product is y = beta y + x W with LoRA's update.
 func (f *Affine) product(y []float32, beta float32, x []float32, p tensors) {
 	n := len(x) / f.in
+	enter()
 	if f.OutFirst {
 		timesTransposed(y, x, p.w, f.Frozen, n, f.out, f.in, beta)
 	} else {
 		times(y, x, p.w, f.Frozen, n, f.in, f.out, beta)
 	}
+	f.leave(partFrozen, partTrained, n, 1)
 	if f.Rank == 0 {
 		return
 	}
+	enter()
+	defer leave(partLoRA, 2*n*f.Rank*(f.in+f.out), 0, n*(f.in+2*f.out+2*f.Rank)+f.Rank*(f.in+f.out))
 	if f.Noise.active() {
 		f.Noise.draw()
 		dropped := sized(&f.dropped, len(x))
@@ -147,11 +151,28 @@ func (f *Affine) product(y []float32, beta float32, x []float32, p tensors) {
 	kernel.Gemm(false, true, n, f.out, r, f.Scale, mid, r, p.loraB, r, 1, y, f.out)
 }
 
+// leave ends a part that was passes products of n rows with the weight.
+func (f *Affine) leave(frozen, trained part, n, passes int) {
+	p, weights := trained, int64(4*f.in*f.out)
+	if f.Frozen != nil {
+		p, weights = frozen, f.Frozen.Read()
+	}
+	leave(p, 2*passes*n*f.in*f.out, int64(passes)*weights, passes*n*(f.in+f.out))
+}
+
 // backward writes beta dx plus the gradient to dx, unless nil, and writes those of d that are not nil. x is the input of the
 // last forward.
 func (f *Affine) backward(dx []float32, beta float32, d tensors, dy, x []float32, p tensors) {
 	in, out := f.in, f.out
 	n := len(dy) / out
+	enter()
+	passes := 0
+	if dx != nil {
+		passes++
+	}
+	if d.w != nil {
+		passes++
+	}
 	switch {
 	case dx == nil:
 	case f.OutFirst:
@@ -169,10 +190,13 @@ func (f *Affine) backward(dx []float32, beta float32, d tensors, dy, x []float32
 	if d.b != nil {
 		sumRows(d.b, dy)
 	}
+	f.leave(partFrozenGrad, partTrainedGrad, n, passes)
 	if f.Rank == 0 {
 		return
 	}
 	r := f.Rank
+	enter()
+	defer leave(partLoRAGrad, 4*n*r*(in+out), 0, n*(2*in+2*out+4*r)+2*r*(in+out))
 	if d.loraB != nil {
 		kernel.Gemm(true, false, out, r, n, f.Scale, dy, out, f.mid, r, 0, d.loraB, r)
 	}

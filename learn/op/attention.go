@@ -114,6 +114,16 @@ func (t *attentionTask) run(a *Attention, n int) {
 	kernel.Do(pairs, 1+attentionGrain/max(1, work), t)
 }
 
+// leave ends a part that was so many products of positions with those that they see, and so many passes over q, k, v and the result.
+func (t *attentionTask) leave(p part, products, passes int) {
+	seen, rows := 0, 0
+	for _, n := range t.lengths {
+		seen += n * (n + 1) / 2
+		rows += n
+	}
+	leave(p, 2*products*seen*t.Heads*t.Width, 0, passes*rows*(2*t.Heads+2*t.KVHeads)*t.Width+2*passes*seen*t.Heads)
+}
+
 // attentionGrain is how many products of a query and a key, or the like, a thread takes at a time.
 const attentionGrain = 1 << 18
 
@@ -174,7 +184,9 @@ func (a *Attention) forward(out []float32, q, k, v strided) {
 	t := &a.task
 	t.back = false
 	t.y, t.q, t.k, t.v = strided{out, columns}, q, k, v
+	enter()
 	t.run(a, len(out)/columns)
+	t.leave(partAttention, 2, 1)
 }
 
 func (a *Attention) backward(dq, dk, dv strided, grad []float32, q, k, v strided) {
@@ -183,5 +195,7 @@ func (a *Attention) backward(dq, dk, dv strided, grad []float32, q, k, v strided
 	t.back = true
 	t.y, t.q, t.k, t.v = strided{grad, columns}, q, k, v
 	t.dq, t.dk, t.dv = dq, dk, dv
+	enter()
 	t.run(a, len(grad)/columns)
+	t.leave(partAttentionGrad, 5, 2)
 }

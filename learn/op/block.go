@@ -197,7 +197,9 @@ func scatter(x, y []float32, width int, rows []int32) {
 func (b *Block) project(x []float32, p blockTensors) (q, k, v strided) {
 	n := len(x) / b.dim
 	a1, qkv := sized(&b.a1, len(x)), sized(&b.qkv, n*width(b.in))
+	enter()
 	b.norm1.forward(a1, x, p.norm1)
+	leave(partNorm, 8*len(x), 0, 2*len(x))
 	apply(qkv, b.in, a1, p.in[:])
 	return b.split(qkv)
 }
@@ -237,14 +239,18 @@ func (b *Block) finish(out, x, ctx []float32, p blockTensors) {
 	h, a2 := sized(&b.h, size), b.input(&b.a2, slotA2, size, b.up...)
 	copy(h, x)
 	b.out.forwardAdd(h, ctx, p.out)
+	enter()
 	b.norm2.forward(a2, h, p.norm2)
+	leave(partNorm, 8*size, 0, 2*size)
 	u, g := sized(&b.u, n*width(b.up)), b.input(&b.g, slotG, n*b.down.in, b.down)
 	apply(u, b.up, a2, p.up[:])
+	enter()
 	if len(b.up) == 1 {
 		kernel.GELUSlope(g, u, u)
 	} else {
 		kernel.SwiGLU(g, u[:len(g)], u[len(g):], u[:len(g)], u[len(g):])
 	}
+	leave(partActivation, 30*len(g), 0, 2*len(u)+len(g))
 	copy(out, h)
 	b.down.forwardAdd(out, g, p.down)
 }
@@ -293,7 +299,9 @@ func (b *Block) Backward(grads [][]float32, grad []float32, in [][]float32, _ []
 	if da == nil {
 		return
 	}
+	enter()
 	b.norm1.backward(dx, d.norm1, da, x, p.norm1)
+	leave(partNormGrad, 12*len(x), 0, 3*len(x))
 	switch {
 	case dx == nil:
 	case b.Most > 0:
@@ -310,12 +318,16 @@ func (b *Block) finishGrad(dh, grad []float32, p, d blockTensors) {
 	g, u := b.input(&b.g, slotG, n*b.down.in, b.down), b.u[:n*width(b.up)]
 	dg, du := b.scratch.slot(0, len(g)), b.scratch.slot(3, len(u))
 	b.down.backward(dg, 0, d.down, grad, g, p.down)
+	enter()
 	for at := 0; at < len(u); at += len(dg) {
 		kernel.Mul(du[at:at+len(dg)], u[at:], dg)
 	}
+	leave(partActivationGrad, len(u), 0, 2*len(u)+len(dg))
 	da := b.scratch.slot(1, size)
 	applyGrad(da, b.up, d.up[:], du, b.input(&b.a2, slotA2, size, b.up...), p.up[:])
+	enter()
 	b.norm2.backward(dh, d.norm2, da, b.h[:size], p.norm2)
+	leave(partNormGrad, 12*size, 0, 3*size)
 	addInto(dh, grad)
 }
 

@@ -33,8 +33,19 @@ func (h *Head) forward(at []int32, hidden, w []float32) []float32 {
 	for i, a := range at {
 		copy(rows[i*h.dim:][:h.dim], hidden[int(a)*h.dim:])
 	}
+	enter()
 	timesTransposed(logits, rows, w, h.Frozen, m, h.vocab, h.dim, 0)
+	h.leave(partFrozen, partTrained, m)
 	return logits
+}
+
+// leave ends a part that was a product of m rows.
+func (h *Head) leave(frozen, trained part, m int) {
+	p, weights := trained, int64(4*h.vocab*h.dim)
+	if h.Frozen != nil {
+		p, weights = frozen, h.Frozen.Read()
+	}
+	leave(p, 2*m*h.vocab*h.dim, weights, m*(h.vocab+h.dim))
 }
 
 // backward carries the gradient of the logits back to the hidden states and w, where wanted.
@@ -42,7 +53,9 @@ func (h *Head) backward(dhidden, dw, dlogits []float32, at []int32, w []float32)
 	m := len(at)
 	if dhidden != nil {
 		drows := sized(&h.drows, m*h.dim)
+		enter()
 		times(drows, dlogits, w, h.Frozen, m, h.vocab, h.dim, 0)
+		h.leave(partFrozenGrad, partTrainedGrad, m)
 		clear(dhidden)
 		for i, a := range at {
 			addInto(dhidden[int(a)*h.dim:][:h.dim], drows[i*h.dim:][:h.dim])
@@ -69,6 +82,7 @@ func (c *CrossEntropy) Shape(in []tensor.Shape) (tensor.Shape, error) { return c
 // Forward implements Func. It leaves the probabilities in the place of the logits for Backward.
 func (c *CrossEntropy) Forward(out []float32, in [][]float32) {
 	logits := c.forward(c.At, in[0], in[1])
+	enter()
 	var loss float64
 	for i, id := range c.Target {
 		row := logits[i*c.vocab:][:c.vocab]
@@ -81,11 +95,13 @@ func (c *CrossEntropy) Forward(out []float32, in [][]float32) {
 		kernel.Scale(1/sum, row)
 	}
 	out[0] = float32(loss / float64(max(1, len(c.Target))))
+	leave(partLoss, 20*len(logits), 0, 2*len(logits))
 }
 
 // Backward implements Func.
 func (c *CrossEntropy) Backward(grads [][]float32, grad []float32, in [][]float32, _ []float32) {
 	probs := c.logits[:len(c.At)*c.vocab]
+	enter()
 	g := grad[0] / float32(max(1, len(c.Target)))
 	for i, id := range c.Target {
 		row := probs[i*c.vocab:][:c.vocab]
@@ -94,5 +110,6 @@ func (c *CrossEntropy) Backward(grads [][]float32, grad []float32, in [][]float3
 			row[j] *= g
 		}
 	}
+	leave(partLoss, len(probs), 0, 2*len(probs))
 	c.backward(grads[0], grads[1], probs, c.At, in[1])
 }

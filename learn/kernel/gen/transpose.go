@@ -28,6 +28,7 @@ func writeTranspose(ctx *build.Context) {
 	for i := range rows {
 		rows[i] = v.YMM()
 		v.VMOVUPS(operand.Mem{Base: at}, rows[i])
+		v.PREFETCHT0(operand.Mem{Base: at, Index: srcRow, Scale: 8}) // for the next call, on the rows after these
 		v.ADDQ(srcRow, at)
 	}
 	for i := 0; i < 8; i += 2 {
