@@ -208,7 +208,7 @@ func configError(file string, b []byte, err error) error {
 	}
 	line, _ := strconv.Atoi(m[1])
 	if u := yamlUnknown.FindStringSubmatch(m[2]); u != nil {
-		return api.Advise(fmt.Errorf("%s:%d: unknown key %q", file, line, u[1]), "%s", keysAdvice())
+		return api.Advise(fmt.Errorf("%s:%d: unknown key %q", file, line, u[1]), "%s", keysAdvice(keyAt(b, line)))
 	}
 	if u := yamlType.FindStringSubmatch(m[2]); u != nil {
 		want, ok := goToYAML[u[2]]

@@ -3,7 +3,6 @@ package node
 import (
 	"bytes"
 	"fmt"
-	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -107,29 +106,22 @@ func eachKey(prefix string, n *yaml.Node, f func(path string, key, value *yaml.N
 	}
 }
 
-// keysAdvice lists the keys for who wrote one that there is not.
-func keysAdvice() string {
-	under := map[string][]string{}
-	var groups []string
+// keysAdvice lists the keys that there are beside a wrong one.
+func keysAdvice(wrong string) string {
+	group := ""
+	if i := strings.LastIndex(wrong, "."); i >= 0 {
+		group = wrong[:i+1]
+	}
+	var names []string
 	for _, kc := range keyComments {
-		group, name := "", kc[0]
-		if i := strings.LastIndex(name, "."); i >= 0 {
-			group, name = name[:i], name[i+1:]
+		if name, ok := strings.CutPrefix(kc[0], group); ok && !strings.Contains(name, ".") {
+			names = append(names, name)
 		}
-		if !slices.Contains(groups, group) {
-			groups = append(groups, group)
-		}
-		under[group] = append(under[group], name)
 	}
-	var parts []string
-	for _, group := range groups {
-		text := "the keys are "
-		if group != "" {
-			text = "under " + group + ": "
-		}
-		parts = append(parts, text+strings.Join(under[group], ", "))
+	if group == "" {
+		return "the keys are " + strings.Join(names, ", ")
 	}
-	return strings.Join(parts, "; ")
+	return "the keys under " + strings.TrimSuffix(group, ".") + " are " + strings.Join(names, ", ")
 }
 
 // YAML is the config as mlecs writes it, each key explained.

@@ -61,7 +61,10 @@ func (h *Home) issuer(store *storage.Store) (crypto.PrivKey, cid.Cid, error) {
 	}
 	m, err := loadMembership(store)
 	if err != nil {
-		return nil, cid.Undef, errors.Join(founderErr, err)
+		if founderErr != nil {
+			return nil, cid.Undef, fmt.Errorf("home %s has no founder key: %w", h.Dir, err)
+		}
+		return nil, cid.Undef, err
 	}
 	federation, err := cid.Decode(m.Federation)
 	if err != nil {

@@ -52,6 +52,18 @@ func (t *Testnet) build(ctx context.Context) error {
 	return t.admit(ctx, founder)
 }
 
+// openRows opens a data set for the targets of a field.
+func openRows(dir, target string) (*data.Set, error) {
+	set, err := data.Open(dir)
+	if err == nil {
+		set, err = set.WithTarget(target)
+	}
+	if err != nil {
+		return nil, api.Advise(err, "see what it holds with `mlecs data inspect %s`", dir)
+	}
+	return set, nil
+}
+
 // openData opens the given data set, or generates one.
 func (t *Testnet) openData() error {
 	dir := t.opt.Data
@@ -66,14 +78,10 @@ func (t *Testnet) openData() error {
 			return err
 		}
 	}
-	set, err := data.Open(dir)
-	if err == nil {
-		set, err = set.WithTarget(t.opt.Target)
+	var err error
+	if t.set, err = openRows(dir, t.opt.Target); err != nil {
+		return err
 	}
-	if err != nil {
-		return api.Advise(err, "see what it holds with `mlecs data inspect %s`", dir)
-	}
-	t.set = set
 	if t.folder.Data, err = filepath.Abs(dir); err != nil {
 		return err
 	}

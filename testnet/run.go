@@ -180,6 +180,11 @@ func open(opt Options) (*Testnet, error) {
 	if err := opt.Validate(); err != nil {
 		return nil, err
 	}
+	if opt.Data != "" { // before the testnet that is in the folder goes
+		if _, err := openRows(opt.Data, opt.Target); err != nil {
+			return nil, err
+		}
+	}
 	out := opt.Out
 	if out == "" {
 		out = DefaultFolder()

@@ -79,3 +79,18 @@ func TestAnswersForPeople(t *testing.T) {
 		}
 	}
 }
+
+func TestDifference(t *testing.T) {
+	for _, c := range []struct{ before, after, want string }{
+		{"walking upright steps", "walking  upright steps", "none: the untrained model says the same"},
+		{"walking upright steps", "walking lying steps", "walking [-upright-] {+lying+} steps"},
+		{"", "falling thud", "{+falling+} {+thud+}"},
+		{"falling thud", "", "[-falling-] [-thud-]"},
+		{"a b c", "b c d", "[-a-] b c {+d+}"},
+		{"x", "\x1b[2J", `"[-x-] {+\x1b[2J+}"`},
+	} {
+		if got := difference(c.before, c.after); got != c.want {
+			t.Errorf("%q to %q: %s, want %s", c.before, c.after, got, c.want)
+		}
+	}
+}

@@ -27,6 +27,9 @@ depth camera and a microphone. No single modality tells the whole target. Equal 
 		Example: "  mlecs data generate ./rows --homes 6 --rows-per-home 200 --seed 3",
 		Args:    oneArg("folder"),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if opt.Homes < 1 || opt.RowsPerHome < 1 {
+				return usageError{fmt.Errorf("--homes %d and --rows-per-home %d: neither may be below 1", opt.Homes, opt.RowsPerHome)}
+			}
 			p := newProgress(cmd.ErrOrStderr())
 			opt.Progress = func(done, total int) { p.update("generating", int64(done), int64(total)) }
 			err := data.Generate(args[0], opt)

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/mlecs/mlecs/learn/model"
+	"github.com/mlecs/mlecs/node/api"
 	"github.com/mlecs/mlecs/storage/record"
 )
 
@@ -84,6 +85,11 @@ func writeBase(b *model.Base, path string) (baseModel, error) {
 	return m, nil
 }
 
+// noBase says that a file is no base model.
+func noBase(path string, err error) error {
+	return api.Advise(fmt.Errorf("%s is no base model: %w", path, err), "make one with mlecs model train, or from a HuggingFace folder with mlecs model import")
+}
+
 // readBase reads what writeBase wrote.
 func readBase(path string) (*model.Base, error) {
 	f, err := os.Open(path)
@@ -93,7 +99,7 @@ func readBase(path string) (*model.Base, error) {
 	defer f.Close()
 	b, err := model.ReadBase(f, maxBaseFile)
 	if err != nil {
-		return nil, fmt.Errorf("read base model %s: %w", path, err)
+		return nil, noBase(path, err)
 	}
 	return b, nil
 }

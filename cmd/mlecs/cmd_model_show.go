@@ -60,7 +60,7 @@ func inspectBase(path string) (baseModel, error) {
 	}
 	b, err := model.ReadBase(bytes.NewReader(raw), maxBaseFile)
 	if err != nil {
-		return baseModel{}, fmt.Errorf("read base model %s: %w", path, err)
+		return baseModel{}, noBase(path, err)
 	}
 	m := describeBase(b, path)
 	m.CID, m.Bytes = record.BlobCID(raw).String(), int64(len(raw))

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -83,6 +84,12 @@ func runModelTrain(cmd *cobra.Command, o *modelTrainOptions) error {
 		if *x.from != 0 {
 			*x.to = *x.from
 		}
+	}
+	if form.Heads < 1 || form.Dim%form.Heads != 0 {
+		return usageError{fmt.Errorf("--dim %d cannot be divided by --heads %d", form.Dim, form.Heads)}
+	}
+	if _, err := os.Stat(filepath.Dir(o.out)); err != nil { // before the work begins
+		return fmt.Errorf("write base model: %w", err)
 	}
 	texts, err := trainingTexts(o)
 	if err != nil {

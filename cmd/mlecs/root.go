@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -26,11 +25,6 @@ const (
 )
 
 const exitCodes = "0 success, 1 failure, 2 wrong usage, 3 no node answers, 4 nothing, or more than one thing, has the name that was given"
-
-// usageError is a command line that cannot be meant.
-type usageError struct{ error }
-
-func (e usageError) Unwrap() error { return e.error }
 
 // run is the whole program.
 func run(args []string, out, errOut io.Writer) int {
@@ -63,27 +57,6 @@ func run(args []string, out, errOut io.Writer) int {
 	return exitFailure
 }
 
-// indented puts every line of an error that has several (one for each bad row, or each peer asked) under the first.
-func indented(s string) string {
-	lines := strings.FieldsFunc(s, func(r rune) bool { return r == '\n' })
-	for i := range lines {
-		lines[i] = strings.TrimSpace(lines[i])
-	}
-	return strings.Join(lines, "\n       ")
-}
-
-// printError shows an error, and under it the advice that comes with it.
-func printError(w io.Writer, err error) {
-	text := indented(err.Error())
-	var advised *api.Error
-	if errors.As(err, &advised) && advised.Advice != "" {
-		text = strings.Replace(text, " ("+advised.Advice+")", "", 1)
-		fmt.Fprintf(w, "mlecs: %s\n       %s\n", text, advised.Advice)
-		return
-	}
-	fmt.Fprintf(w, "mlecs: %s\n", text)
-}
-
 func newRootCommand() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "mlecs",
@@ -103,7 +76,7 @@ Exit codes: ` + exitCodes + ".",
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetVersionTemplate("mlecs {{.Version}}\n")
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{flagError(err)} })
 	root.AddCommand(
 		newTestnetCommand(), newInitCommand(), newFederationCommand(), newInviteCommand(), newJoinCommand(), newStartCommand(),
 		newDashboardCommand(), newTopCommand(), newWatchCommand(), newLogCommand(), newMetricsCommand(),
@@ -114,6 +87,13 @@ Exit codes: ` + exitCodes + ".",
 		newReferenceCommand(),
 	)
 	completeWords(root)
+	root.InitDefaultCompletionCmd()
+	for _, child := range root.Commands() {
+		if child.Name() == "completion" {
+			child.Args = noArgs // cobra would show its help for a shell that it does not know
+			child.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+		}
+	}
 	return root
 }
 
@@ -140,7 +120,7 @@ func noArgs(cmd *cobra.Command, args []string) error {
 
 // suggest says that a command does not exist, and which one may be meant.
 func suggest(cmd *cobra.Command, name string) error {
-	cmd.SuggestionsMinimumDistance = 2
+	cmd.SuggestionsMinimumDistance = min(2, len(name)/2) // a short word is near to everything
 	if near := cmd.SuggestionsFor(name); len(near) > 0 {
 		return fmt.Errorf("%s has no command %q: did you mean %q?", cmd.CommandPath(), name, near[0])
 	}
