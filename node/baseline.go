@@ -131,9 +131,15 @@ func (b *baseline) serve(ctx context.Context, state baselineState) error {
 			return err
 		}
 	}
-	for ; b.genesis.Policy.Rounds == 0 || round <= b.genesis.Policy.Rounds; round++ {
+	for ; b.policy().Rounds == 0 || round <= b.policy().Rounds; round++ {
 		if err := b.mayBegin(ctx, round); err != nil {
 			return err
+		}
+		steps := b.genesis.policy(b.ledger).Steps
+		if b.first > 0 {
+			b.model.SetSteps(int(steps.CCL + steps.AMT))
+		} else {
+			b.model.SetSteps(int(steps.Cloud))
 		}
 		progress := func(_ string, done, total int, loss float64) {
 			b.gate.wait(ctx)
@@ -179,9 +185,9 @@ func (b *baseline) keep(round uint64) error {
 
 // mayBegin waits until the learner rests and, in an endless federation, has reached the round itself.
 func (b *baseline) mayBegin(ctx context.Context, round uint64) error {
-	for b.genesis.Policy.Rounds == 0 {
+	for b.policy().Rounds == 0 || b.paused() {
 		changed := b.ledger.next()
-		if a := b.ledger.newest(nil); a != nil && a.body.Round >= round {
+		if a := b.ledger.newest(nil); a != nil && a.body.Round >= round && !b.paused() {
 			break
 		}
 		b.live.compare("", 0, 0, 0)

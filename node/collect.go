@@ -39,7 +39,7 @@ func (s *super) collect(ctx context.Context, before *aggregateEntry) (round uint
 	for {
 		changed := s.ledger.next()
 		s.observe()
-		if a := s.ledger.newest(s.avoided.skip); a == nil || a.cid != before.cid || !s.leads() {
+		if a := s.ledger.newest(s.avoided.skip); a == nil || a.cid != before.cid || s.paused() || !s.leads() {
 			return 0, nil, nil
 		}
 		c.round = s.frontier(before, c.fits)

@@ -90,6 +90,9 @@ func (e *edge) serve(ctx context.Context) error {
 		e.observe()
 		a := e.ledger.newest(e.avoided.skip)
 		switch {
+		case e.paused():
+			e.live.enter(phasePaused)
+			e.met, e.waiting = time.Now(), time.Now()
 		case a == nil:
 			e.live.enter(phaseWaiting)
 		case e.hasTrained(a.body.Round + 1):
@@ -233,6 +236,11 @@ func (e *edge) train(ctx context.Context, a *aggregateEntry, round uint64, built
 
 func (e *edge) trainRound(ctx context.Context, round uint64) (_ *method.Delta, err error) {
 	defer e.busy()()
+	if err := e.begin(); err != nil {
+		return nil, err
+	}
+	steps := e.genesis.policy(e.ledger).Steps
+	e.model.SetSteps(int(steps.CCL), int(steps.AMT))
 	e.log.Info("training", "round", round)
 	ctx, tuned := e.span(ctx, spanTune, round)
 	defer func() { tuned(err) }()

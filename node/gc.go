@@ -82,7 +82,7 @@ func (v *view) wanted(rounds int) (map[cid.Cid]bool, error) {
 // history.
 func (v *view) sweep(rounds int) (*api.Swept, error) {
 	if rounds == 0 {
-		rounds = v.cfg.KeepRounds
+		rounds = v.genesis.keepRounds(v.ledger, v.cfg)
 	}
 	switch {
 	case rounds < 0:
@@ -143,7 +143,7 @@ func (n *Node) collectGarbage(ctx context.Context) error {
 	var swept uint64
 	for {
 		changed := n.ledger.next()
-		if a := n.ledger.newest(nil); a != nil && n.cfg.KeepRounds > 0 && a.body.Round > swept {
+		if a := n.ledger.newest(nil); a != nil && n.genesis.keepRounds(n.ledger, n.cfg) > 0 && a.body.Round > swept {
 			swept = a.body.Round
 			got, err := n.sweep(0)
 			if err != nil && !errors.Is(err, storage.ErrClosed) {

@@ -95,11 +95,15 @@ func final(ctx context.Context, err error) error {
 
 // last tells whether round is the federation's last.
 func (l *learner) last(round uint64) bool {
-	return l.genesis.Policy.Rounds > 0 && round >= l.genesis.Policy.Rounds
+	rounds := l.policy().Rounds
+	return rounds > 0 && round >= rounds
 }
 
 // policy is the federation's round policy.
-func (l *learner) policy() record.RoundPolicy { return l.genesis.Policy }
+func (l *learner) policy() record.RoundPolicy { return l.genesis.policy(l.ledger).Round }
+
+// paused tells whether the founder has paused the federation.
+func (l *learner) paused() bool { return l.genesis.policy(l.ledger).Paused }
 
 // liveEdges are the edges that are connected, this node among them if it is one.
 func (l *learner) liveEdges() []peer.ID {
@@ -197,6 +201,14 @@ func (l *learner) finish(round uint64) error {
 	}
 	l.log.Info("learning done", "round", round)
 	return l.remember(func(f *facts) { f.Learned = true })
+}
+
+// begin notes that learning goes on, if it was done: the founder may have set a later last round.
+func (l *learner) begin() error {
+	if f, _, _, _ := l.live.now(); !f.Learned {
+		return nil
+	}
+	return l.remember(func(f *facts) { f.Learned = false })
 }
 
 // remember changes the facts and stores them for when the node does not run.

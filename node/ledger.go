@@ -26,6 +26,7 @@ type ledger struct {
 	newestOf   map[peer.ID]*deltaEntry // by author: a delta of the last round that it has one of
 	holders    map[peer.ID]*record.Certificate
 	disputes   map[cid.Cid][]*disputeEntry // by aggregate, in order of arrival
+	policies   map[peer.ID]*policyEntry    // by author: the one with the highest sequence number
 	changed    chan struct{}               // closed at the next change
 }
 
@@ -72,6 +73,7 @@ func emptyLedger() *ledger {
 		newestOf:   map[peer.ID]*deltaEntry{},
 		holders:    map[peer.ID]*record.Certificate{},
 		disputes:   map[cid.Cid][]*disputeEntry{},
+		policies:   map[peer.ID]*policyEntry{},
 		changed:    make(chan struct{}),
 	}
 }
@@ -118,6 +120,14 @@ func (l *ledger) add(r *record.Signed) (fresh bool) {
 			return
 		}
 		l.disputes[body.Aggregate] = append(l.disputes[body.Aggregate], &disputeEntry{header, body})
+	case record.KindPolicy:
+		body, err := record.BodyAs[record.Policy](r)
+		if err != nil {
+			return true
+		}
+		if have := l.policies[r.Author]; have == nil || have.Seq < r.Seq {
+			l.policies[r.Author] = &policyEntry{header, r.CID, body}
+		}
 	case record.KindCertificate:
 		body, err := record.BodyAs[record.Certificate](r)
 		if err != nil || body.Invite {

@@ -11,6 +11,7 @@ const (
 	phaseAbsorbing  = "absorbing"
 	phaseCollecting = "collecting"
 	phaseMerging    = "merging"
+	phasePaused     = "paused"
 	phaseEvaluating = "evaluating"
 	phaseBaseline   = "baseline"
 	phaseDone       = "done"

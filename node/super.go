@@ -84,6 +84,16 @@ func (s *super) serve(ctx context.Context) error {
 				continue
 			}
 		}
+		if s.paused() {
+			s.live.enter(phasePaused)
+			if s.turn != nil {
+				s.turn.held = true
+			}
+			if !s.await(ctx, changed) {
+				return ctx.Err()
+			}
+			continue
+		}
 		s.open(a)
 		switch {
 		case a != nil && s.last(a.body.Round):
@@ -208,6 +218,9 @@ func (s *super) lead(ctx context.Context, a *aggregateEntry) (err error) {
 	}
 	ctx, ended := s.span(ctx, spanRound, round)
 	defer func() { ended(err) }()
+	if err := s.begin(); err != nil {
+		return err
+	}
 	if a != nil {
 		s.live.enter(phaseCollecting)
 		if round, inputs, err = s.collect(ctx, a); err != nil || inputs == nil {
@@ -263,6 +276,7 @@ func (s *super) aggregate(ctx context.Context, round uint64, inputs []input) (*m
 	for i, d := range inputs {
 		in[i] = method.Input{ID: d.cid.String(), Delta: *d.delta}
 	}
+	s.cloud.SetSteps(int(s.genesis.policy(s.ledger).Steps.Cloud))
 	progress, distilled := s.distilling(ctx, round, s.live.progress)
 	agg, err := s.cloud.Round(ctx, round, in, progress)
 	distilled(err)

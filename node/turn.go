@@ -21,6 +21,7 @@ type turn struct {
 	opened time.Time
 	// guest: the first turn since this node runs. The super-peers that are there may be in the middle of it: they come first.
 	guest bool
+	held  bool // by a pause: it opens anew
 }
 
 // rendezvous orders super-peers for a round (highest random weight): every node finds the same order, each of them is first in as many
@@ -60,7 +61,7 @@ func (s *super) open(a *aggregateEntry) {
 	if a != nil {
 		after, round = a.cid, a.body.Round+1
 	}
-	if s.turn != nil && s.turn.after == after {
+	if s.turn != nil && s.turn.after == after && !s.turn.held {
 		return
 	}
 	s.turn = &turn{after: after, order: rendezvous(s.genesis.id, round, s.supers()), opened: time.Now(), guest: s.turn == nil}

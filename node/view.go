@@ -126,7 +126,8 @@ func (v *view) describe() (*api.Status, error) {
 	}
 	if v.genesis != nil {
 		s.Role = string(v.member.Role)
-		s.Federation, s.FedName, s.Rounds = v.genesis.id.String(), v.genesis.Name, v.genesis.Policy.Rounds
+		s.Federation, s.FedName, s.Rounds = v.genesis.id.String(), v.genesis.Name, v.genesis.policy(v.ledger).Round.Rounds
+		s.Policy = v.genesis.showPolicy(v.ledger)
 		base := v.seat.base()
 		s.Family, s.Families = v.seat.family, len(v.genesis.Bases.Edge)
 		s.Base, s.BaseCID = base.Name, base.Blob.CID.String()

@@ -103,6 +103,8 @@ func (n *Network) authorised(s *record.Signed) error {
 		return n.roster.check(s)
 	case known && s.Kind == record.KindRevocation:
 		return n.roster.checkRevocation(s)
+	case s.Kind == record.KindPolicy && s.Author != n.roster.founder:
+		return refusal("only the federation's founder may change its policy")
 	case s.Author == n.roster.founder && !byMembers(s.Kind):
 		return nil // a kind or version newer than this program
 	default:
@@ -119,6 +121,9 @@ func (n *Network) learn(s *record.Signed) error {
 	switch s.Kind {
 	case record.KindAggregate:
 		n.conduct.aggregated(s)
+		return nil
+	case record.KindPolicy:
+		n.conduct.ruled(s)
 		return nil
 	case record.KindCertificate:
 		err = n.roster.add(s)

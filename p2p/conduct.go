@@ -59,6 +59,7 @@ type conduct struct {
 	mu     sync.Mutex
 	round  uint64
 	opened time.Time
+	policy uint64 // sequence number of the one in force
 	used   map[peer.ID]*usage
 	stored map[peer.ID]int // records of each author
 	faults map[peer.ID]fault
@@ -198,6 +199,14 @@ func (n *Network) learnConduct() error {
 	for _, a := range all {
 		n.conduct.add(a.Author, int(a.Count))
 	}
+	for s, err := range n.store.Records(record.KindPolicy) {
+		if err != nil {
+			return fmt.Errorf("read policies: %w", err)
+		}
+		if s.Author == n.roster.founder {
+			n.conduct.ruled(s)
+		}
+	}
 	for s, err := range n.store.Records(record.KindAggregate) {
 		if err != nil {
 			return fmt.Errorf("read aggregates: %w", err)
@@ -211,5 +220,18 @@ func (n *Network) learnConduct() error {
 func (c *conduct) aggregated(s *record.Signed) {
 	if body, err := record.BodyAs[record.Aggregate](s); err == nil {
 		c.closed(body.Round)
+	}
+}
+
+// ruled takes the length of a round from a policy of the founder, unless a later one is known.
+func (c *conduct) ruled(s *record.Signed) {
+	body, err := record.BodyAs[record.Policy](s)
+	if err != nil {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if s.Seq >= c.policy {
+		c.policy, c.period = s.Seq, max(time.Duration(body.Round.Deadline)*time.Millisecond, time.Minute)
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/ipfs/go-cid"
 	pubsub "github.com/libp2p/go-libp2p-pubsub"
+	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/protocol"
 
@@ -135,4 +136,34 @@ func TestInvalidGossipIsRejectedAndCounted(t *testing.T) {
 	if got := super.received(record.KindDelta); len(got) != 1 {
 		t.Errorf("subscribers got %d deltas, want the valid one", len(got))
 	}
+}
+
+func policy() *record.Policy {
+	return &record.Policy{Round: record.RoundPolicy{Quorum: 1, Deadline: 120_000}, Steps: record.Steps{AMT: 1, Cloud: 1}, Paused: true}
+}
+
+// TestPolicyIsTheFoundersAlone: no member can publish one, nor bring it in by sync, and the founder's reaches all members, whoever publishes it.
+func TestPolicyIsTheFoundersAlone(t *testing.T) {
+	f := found(t, "homes")
+	super := f.start("super", record.RoleSuper)
+	edge := f.prepare("edge", record.RoleEdge, super)
+	edge.open()
+	forged := sign(t, edge.key, f.id, 1, policy())
+	must[bool](t)(edge.store.PutRecord(forged)) // as software of its own would
+	edge.serve()
+	edge.awaitConnected(super)
+	eventually(t, "the edge's policy is refused", func() bool {
+		_, logged := super.log.line("level=WARN", "record rejected", edge.ID().String(), "only the federation's founder")
+		return logged && !super.has(forged)
+	})
+	for who, key := range map[string]crypto.PrivKey{"a super-peer": super.key, "an edge": edge.key, "a stranger": keyOf(t, "stranger")} {
+		if err := super.Publish(t.Context(), sign(t, key, f.id, 1, policy())); err == nil || !strings.Contains(err.Error(), "only the federation's founder") {
+			t.Errorf("the policy of %s: %v", who, err)
+		}
+	}
+	mine := sign(t, f.key, f.id, must[uint64](t)(f.store.NextSeq(idOf(t, f.key)))+100, policy(), f.id)
+	if err := super.Publish(t.Context(), mine); err != nil {
+		t.Fatal(err)
+	}
+	edge.awaitRecord(mine)
 }

@@ -26,7 +26,8 @@ type federationOptions struct {
 }
 
 func newFederationCommand() *cobra.Command {
-	return newGroupCommand("federation", "Found a federation", newFederationCreateCommand())
+	return newGroupCommand("federation", "Found a federation, pause it, change its policy",
+		newFederationCreateCommand(), newFederationPauseCommand(), newFederationResumeCommand(), newFederationPolicyCommand())
 }
 
 func newFederationCreateCommand() *cobra.Command {

@@ -44,6 +44,16 @@ func showStatus(p *page, s *api.Status) {
 	if s.ParamsTotal > 0 {
 		params = fmt.Sprintf("%s, of which %s are trained", countText(s.ParamsTotal), countText(s.ParamsTrainable))
 	}
+	policy := ""
+	if s.Policy != nil {
+		policy = fmt.Sprintf("deadline %s, quorum %g, at least %d", time.Duration(s.Policy.Deadline)*time.Millisecond, s.Policy.Quorum, s.Policy.Min)
+		if s.Policy.Paused {
+			policy = strings.TrimSuffix("paused by the founder: "+s.Policy.Reason, ": ") + "\n" + policy
+		}
+	}
+	if s.Cloudless {
+		phase += "; no super-peer in reach: goes on with the other edges"
+	}
 	disputed := ""
 	if s.Disputed > 0 {
 		disputed = fmt.Sprintf("%d aggregates: see mlecs peers and mlecs rounds", s.Disputed)
@@ -60,6 +70,7 @@ func showStatus(p *page, s *api.Status) {
 		"home", s.Home,
 		"federation", federation,
 		"round", round,
+		"policy", policy,
 		"phase", phase,
 		"error", s.Error,
 		"domain", s.Domain,

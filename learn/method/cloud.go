@@ -282,6 +282,14 @@ func (c *Cloud) StartFrom(x adapter.Component) error {
 	return fmt.Errorf("no small model has a component %q with signature %s: %w", x.Name, x.Signature, adapter.ErrStructure)
 }
 
+// SetSteps changes how many steps each model has in the next rounds, at least 1.
+func (c *Cloud) SetSteps(steps int) {
+	c.large.cfg.CloudSteps = steps
+	for family := range c.proxies {
+		c.proxies[family].cfg.CloudSteps = steps
+	}
+}
+
 // Evaluate scores the large model's greedy answers on test rows.
 func (c *Cloud) Evaluate(ctx context.Context, test []Example) (Scores, error) {
 	return c.large.evaluate(ctx, test)

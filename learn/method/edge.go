@@ -275,3 +275,6 @@ func (e *Edge) ReadState(r io.Reader) error {
 	}
 	return nil
 }
+
+// SetSteps changes how many steps the next rounds have. Both may not be 0.
+func (e *Edge) SetSteps(ccl, amt int) { e.cfg.CCLSteps, e.cfg.AMTSteps = ccl, amt }

@@ -39,6 +39,9 @@ func (s *Standalone) Round(ctx context.Context, round uint64, p Progress) error 
 	return s.study(ctx, labelledStage, round, s.steps, s.rows, s.cfg.objective(), p)
 }
 
+// SetSteps changes how many steps the next rounds have, at least 1.
+func (s *Standalone) SetSteps(steps int) { s.steps = steps }
+
 // Adapt does the steps that an edge does in its Adapt, to keep the budgets equal.
 func (s *Standalone) Adapt(ctx context.Context, round uint64, p Progress) error {
 	return s.adapt(ctx, round, p)

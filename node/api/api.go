@@ -26,6 +26,7 @@ type Controller interface {
 	Source
 	Membership
 	Upkeep
+	Governing
 	// DeltasFrom gives the deltas of a round and those after it, by round and author.
 	DeltasFrom(ctx context.Context, round uint64) ([]Delta, error)
 	// Events gives what happens from here on, after those events that the node remembers with an id above after. The channel is closed when
@@ -71,10 +72,11 @@ type Status struct {
 	Addrs           []string        `json:"addrs"`
 	UptimeSec       float64         `json:"uptime_seconds"`
 	Peers           int             `json:"peers"`
-	Round           uint64          `json:"round"`     // newest aggregate
-	Rounds          uint64          `json:"rounds"`    // 0: endless
-	Phase           string          `json:"phase"`     // waiting, ccl, amt, mma, se-ccl, evaluating, baseline, done, ...
-	Cloudless       bool            `json:"cloudless"` // an edge without a super-peer in reach, which goes on with the deltas of other edges
+	Round           uint64          `json:"round"`            // newest aggregate
+	Rounds          uint64          `json:"rounds"`           // 0: endless
+	Phase           string          `json:"phase"`            // waiting, ccl, amt, mma, se-ccl, evaluating, baseline, done, ...
+	Policy          *Policy         `json:"policy,omitempty"` // of the rounds; nil in no federation
+	Cloudless       bool            `json:"cloudless"`        // an edge without a super-peer in reach, which goes on with the deltas of other edges
 	StepDone        int             `json:"step_done"`
 	StepTotal       int             `json:"step_total"`
 	Loss            float64         `json:"loss"`

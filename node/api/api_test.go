@@ -93,6 +93,9 @@ func (f *fake) Members(context.Context) ([]api.Member, error) { return nil, nil 
 func (f *fake) Revoke(_ context.Context, r api.RevokeRequest) (*api.Member, error) {
 	return &api.Member{PeerID: r.Peer, State: api.MemberRevoked, Ended: r.Reason}, nil
 }
+func (f *fake) ChangePolicy(_ context.Context, c api.PolicyChange) (*api.Policy, error) {
+	return &api.Policy{Paused: *c.Paused, Rounds: *c.Rounds, Quorum: 1}, nil
+}
 func (f *fake) Renew(_ context.Context, r api.RenewRequest) (*api.Member, error) {
 	return &api.Member{PeerID: r.Peer, State: api.MemberAway, Expires: r.Seconds}, nil
 }
@@ -118,6 +121,10 @@ func TestMembershipTravels(t *testing.T) {
 	}
 	if m, err := c.Revoke(t.Context(), api.RevokeRequest{Peer: "12D3", Reason: "lost"}); err != nil || m.PeerID != "12D3" || m.Ended != "lost" {
 		t.Errorf("revoked %+v, %v", m, err)
+	}
+	paused, rounds := true, uint64(7)
+	if p, err := c.ChangePolicy(t.Context(), api.PolicyChange{Paused: &paused, Rounds: &rounds}); err != nil || !p.Paused || p.Rounds != 7 {
+		t.Errorf("policy %+v, %v", p, err)
 	}
 	if m, err := c.Renew(t.Context(), api.RenewRequest{Peer: "12D3", Seconds: 9}); err != nil || m.Expires != 9 {
 		t.Errorf("renewed %+v, %v", m, err)

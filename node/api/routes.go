@@ -95,6 +95,7 @@ func newRoutes(c Controller) *routes {
 	handleAnswers(rs, c)
 	handleProvenance(rs, c)
 	handleMembers(rs, c)
+	handlePolicy(rs, c)
 	handleUpkeep(rs, c)
 	handleEvents(rs, c)
 	do(rs, "/v1/stop", "Begin a clean stop", func(context.Context) (*Stopping, error) {

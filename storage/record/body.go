@@ -81,6 +81,23 @@ type RoundPolicy struct {
 	Deadline int64   `cbor:"deadline"` // milliseconds since the round opened, after which whatever is in (at least one) is aggregated
 }
 
+// Policy says how a federation goes on, in place of what the genesis or an earlier policy says. It is the founder's alone; of several the one
+// with the highest sequence number is in force. It says everything each time.
+type Policy struct {
+	Round      RoundPolicy `cbor:"round"`
+	Steps      Steps       `cbor:"steps"`
+	KeepRounds uint64      `cbor:"keep_rounds"` // for how many rounds nodes keep blobs; 0: as each node's config says
+	Paused     bool        `cbor:"paused"`      // no round begins and none is closed
+	Reason     string      `cbor:"reason"`      // why, for people; may be empty
+}
+
+// Steps are the optimiser steps of a round.
+type Steps struct {
+	CCL   uint64 `cbor:"ccl"`   // of an edge on public rows
+	AMT   uint64 `cbor:"amt"`   // of an edge on private rows
+	Cloud uint64 `cbor:"cloud"` // of a super-peer, for each of its models
+}
+
 // Certificate makes Subject a member with a role, or lets it issue one such certificate (an invite).
 // The chain runs over Parents to one signed by the founder.
 type Certificate struct {

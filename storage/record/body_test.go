@@ -131,6 +131,19 @@ func TestDisputeRules(t *testing.T) {
 	})
 }
 
+func TestPolicyRules(t *testing.T) {
+	testRules(t, policy, []rule[record.Policy]{
+		{"quorum above one", func(p *record.Policy) { p.Round.Quorum = 1.5 }},
+		{"no deadline", func(p *record.Policy) { p.Round.Deadline = 0 }},
+		{"too many steps", func(p *record.Policy) { p.Steps.Cloud = record.MaxSteps + 1 }},
+		{"edges without steps", func(p *record.Policy) { p.Steps.CCL, p.Steps.AMT = 0, 0 }},
+		{"steps that overflow", func(p *record.Policy) { p.Steps.CCL, p.Steps.AMT = math.MaxUint64, 1 }},
+		{"super-peers without steps", func(p *record.Policy) { p.Steps.Cloud = 0 }},
+		{"too many rounds kept", func(p *record.Policy) { p.KeepRounds = record.MaxRound + 1 }},
+		{"reason with an escape sequence", func(p *record.Policy) { p.Reason = "\x1b[2J" }},
+	})
+}
+
 func TestOneComponentMayHaveSeveralSignatures(t *testing.T) {
 	a := aggregate(t)
 	other := a.Components[0]

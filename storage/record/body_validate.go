@@ -32,6 +32,19 @@ func (p RoundPolicy) validate(c *checker) {
 	c.within("deadline", p.Deadline, 0, MaxDeadline)
 }
 
+func (p *Policy) validate(c *checker) {
+	p.Round.validate(c)
+	if p.Round.Deadline == 0 {
+		c.failf("a policy without a deadline")
+	}
+	c.steps("steps on public rows", p.Steps.CCL, 0)
+	c.steps("steps on private rows", p.Steps.AMT, 0)
+	c.steps("steps of an edge", p.Steps.CCL+p.Steps.AMT, 1)
+	c.steps("steps of a super-peer", p.Steps.Cloud, 1)
+	c.round(p.KeepRounds)
+	c.name("reason", p.Reason, MaxLongName)
+}
+
 func (d *DataSet) validate(c *checker) {
 	c.name("data set name", d.Name, MaxName)
 	c.optionalBlob("data set index", d.Index)

@@ -16,6 +16,7 @@ func FuzzOpen(f *testing.F) {
 	f.Add(sign(f, statement(f, aggregate(f))).Envelope)
 	f.Add(sign(f, statement(f, contribution(f))).Envelope)
 	f.Add(sign(f, statement(f, dispute(f))).Envelope)
+	f.Add(sign(f, statement(f, policy(f))).Envelope)
 	f.Add(seal(f, key, encode(f, fields(f, key))))
 	f.Add([]byte{0x12, 0x00})
 	f.Fuzz(func(t *testing.T, wire []byte) {
@@ -33,7 +34,7 @@ func FuzzOpen(f *testing.F) {
 // A signature would stop nearly every mutated envelope, so the payload is fuzzed below it.
 func FuzzPayload(f *testing.F) {
 	key := keyOf(f, 1)
-	for _, kind := range []string{"note", "delta", "aggregate", "federation", "certificate", "revocation", "contribution", "dispute"} {
+	for _, kind := range []string{"note", "delta", "aggregate", "federation", "certificate", "revocation", "contribution", "dispute", "policy"} {
 		m := fields(f, key)
 		m["kind"] = kind
 		f.Add(encode(f, m))

@@ -35,6 +35,7 @@ const (
 	KindContribution Kind = "contribution"
 	KindAggregate    Kind = "aggregate"
 	KindDispute      Kind = "dispute"
+	KindPolicy       Kind = "policy"
 )
 
 // Version is the record format written here.

@@ -117,6 +117,13 @@ func dispute(testing.TB) *record.Dispute {
 	}
 }
 
+func policy(testing.TB) *record.Policy {
+	return &record.Policy{
+		Round: record.RoundPolicy{Rounds: 9, Quorum: 0.5, Min: 1, Deadline: 30_000}, Steps: record.Steps{CCL: 10, AMT: 20, Cloud: 30},
+		KeepRounds: 4, Paused: true, Reason: "maintenance",
+	}
+}
+
 // statement is a header for a body in the sample federation.
 func statement[T record.Body](t testing.TB, body *T) record.Record {
 	t.Helper()

@@ -22,9 +22,10 @@ const (
 	MaxModalities = 32
 	MaxMetrics    = 256
 	MaxRound      = 1_000_000_000
-	MaxName       = 64      // bytes of a name of a node, model, modality, metric, ...
-	MaxLongName   = 1024    // bytes of a component name (it lists modalities), a signature, a reason
-	MaxBlobBytes  = 1 << 40 // bytes of one blob
+	MaxSteps      = 1_000_000 // optimiser steps of a stage of a round
+	MaxName       = 64        // bytes of a name of a node, model, modality, metric, ...
+	MaxLongName   = 1024      // bytes of a component name (it lists modalities), a signature, a reason
+	MaxBlobBytes  = 1 << 40   // bytes of one blob
 	MaxDeadline   = 30 * 24 * 3600 * 1000
 	maxSeq        = math.MaxUint64 - 1 // the next one must still be a number
 )
@@ -36,7 +37,7 @@ var (
 
 // Body is any body type a node acts on.
 type Body interface {
-	Federation | Certificate | Revocation | Delta | Contribution | Aggregate | Dispute
+	Federation | Certificate | Revocation | Delta | Contribution | Aggregate | Dispute | Policy
 }
 
 // checked is what every pointer to a Body is.
@@ -86,6 +87,8 @@ func kindOf(body any) Kind {
 		return KindContribution
 	case *Dispute:
 		return KindDispute
+	case *Policy:
+		return KindPolicy
 	default:
 		return KindAggregate
 	}
@@ -107,6 +110,8 @@ func checkBody(kind Kind, b []byte) error {
 		body = new(Contribution)
 	case KindDispute:
 		body = new(Dispute)
+	case KindPolicy:
+		body = new(Policy)
 	case KindAggregate:
 		body = new(Aggregate)
 	default:
@@ -169,6 +174,12 @@ func (c *checker) within(what string, v, low, high int64) {
 func (c *checker) round(v uint64) {
 	if v > MaxRound {
 		c.failf("round is %d, more than %d", v, MaxRound)
+	}
+}
+
+func (c *checker) steps(what string, v, low uint64) {
+	if v < low || v > MaxSteps {
+		c.failf("%s are %d, outside %d to %d", what, v, low, MaxSteps)
 	}
 }
 
