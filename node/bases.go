@@ -136,3 +136,18 @@ func loadBase(store *storage.Store, base record.Base) (*model.Base, error) {
 	}
 	return b, nil
 }
+
+// loadTier reads a super-peer's base models: the large one, and one small one a family.
+func (c Config) loadTier(store *storage.Store, g *genesis) (large *model.Base, small []*model.Base, err error) {
+	if large, err = c.loadBase(store, g.Bases.Super); err != nil {
+		return nil, nil, err
+	}
+	for _, base := range g.Bases.Edge {
+		b, err := c.loadBase(store, base)
+		if err != nil {
+			return nil, nil, err
+		}
+		small = append(small, b)
+	}
+	return large, small, nil
+}

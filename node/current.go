@@ -13,6 +13,7 @@ import (
 	"github.com/mlecs/mlecs/learn/adapter"
 	"github.com/mlecs/mlecs/learn/data"
 	"github.com/mlecs/mlecs/learn/method"
+	"github.com/mlecs/mlecs/learn/model"
 	"github.com/mlecs/mlecs/node/api"
 	"github.com/mlecs/mlecs/storage"
 	"github.com/mlecs/mlecs/storage/record"
@@ -26,7 +27,8 @@ const (
 	stateAdapted   = "adapted"
 )
 
-// current is a node's model as its stored state has it, apart from the learner's own. A super-peer's is the large one.
+// current is a node's model as its stored state has it, apart from the learner's own. A super-peer's is the large one with the small ones
+// beside it.
 type current struct {
 	*method.Answerer
 	about  api.CurrentModel
@@ -66,19 +68,30 @@ func (v *view) untrainedModel() (*current, error) {
 		}
 	}
 	decode, shapes := v.genesis.specs(names)
-	base, err := v.cfg.loadBase(v.store, v.seat.base())
+	a, err := v.newAnswerer(shapes)
 	if errors.Is(err, storage.ErrNotFound) {
 		return nil, errPruned(err)
 	}
-	if err != nil {
-		return nil, err
-	}
-	a, err := method.NewAnswerer(v.seat.config(), base, shapes)
 	if err != nil {
 		return nil, fmt.Errorf("build the node's model: %w", err)
 	}
 	about := api.CurrentModel{Base: v.seat.base().Name, Role: string(v.member.Role), State: stateUntrained, Modalities: nonNil(names)}
 	return &current{Answerer: a, about: about, decode: decode}, nil
+}
+
+func (v *view) newAnswerer(shapes []model.Modality) (*method.Answerer, error) {
+	if v.member.Role == record.RoleSuper {
+		large, small, err := v.cfg.loadTier(v.store, v.genesis)
+		if err != nil {
+			return nil, err
+		}
+		return method.NewCloudAnswerer(v.seat.config(), large, small, shapes)
+	}
+	base, err := v.cfg.loadBase(v.store, v.seat.base())
+	if err != nil {
+		return nil, err
+	}
+	return method.NewAnswerer(v.seat.config(), base, shapes)
 }
 
 // loadEdge brings m to the edge's last stored state and, where an aggregate has closed its round since, on to that aggregate, and to an

@@ -11,7 +11,6 @@ import (
 
 	"github.com/mlecs/mlecs/learn/adapter"
 	"github.com/mlecs/mlecs/learn/method"
-	"github.com/mlecs/mlecs/learn/model"
 	"github.com/mlecs/mlecs/storage/record"
 )
 
@@ -25,17 +24,9 @@ type super struct {
 }
 
 func newSuper(l *learner) (*super, error) {
-	large, err := l.cfg.loadBase(l.store, l.genesis.Bases.Super)
+	large, small, err := l.cfg.loadTier(l.store, l.genesis)
 	if err != nil {
 		return nil, err
-	}
-	var small []*model.Base
-	for _, base := range l.genesis.Bases.Edge {
-		b, err := l.cfg.loadBase(l.store, base)
-		if err != nil {
-			return nil, err
-		}
-		small = append(small, b)
 	}
 	rs := l.rows
 	c, err := method.NewCloud(l.seat.config(), large, small, rs.shapes, rs.public, l.genesis.Share, l.cfg.stream())

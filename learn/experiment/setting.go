@@ -42,7 +42,7 @@ type Setting struct {
 
 // Default is the setting S3 of the design: many nodes with few rows each, in two structures, without labels on their public rows.
 func Default() Setting {
-	return Setting{Nodes: 20, RowsPerNode: 20, PublicRows: 40, ModalityRate: 0.5, Families: 2, PublicLabels: "cloud", Rounds: 20, Steps: 300}
+	return Setting{Nodes: 20, RowsPerNode: 20, PublicRows: 40, ModalityRate: 0.5, Families: 2, PublicLabels: "cloud", Rounds: 20, Steps: 300, AdaptSteps: 40}
 }
 
 // Validate names the first setting that cannot work.

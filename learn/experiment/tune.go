@@ -27,7 +27,7 @@ type knob struct {
 
 // space is what a method may choose from. Every method has the optimiser's settings; those with a term of their own have its weight.
 func space(name string) []knob {
-	s := []knob{{"lr", []float64{1e-3, 2e-3, 3e-3, 5e-3}}, {"decay", []float64{0.01, 0.1}}, {"spec.dropout", []float64{0.1, 0.3}}}
+	s := []knob{{"lr", []float64{1e-3, 2e-3, 3e-3, 5e-3}}, {"decay", []float64{0.01, 0.1}}, {"spec.dropout", []float64{0.1, 0.3}}, {"adapt_keep", []float64{0, 0.5, 1}}}
 	switch name {
 	case "fedprox":
 		s = append(s, knob{"mu", []float64{0.001, 0.01, 0.1}})

@@ -28,18 +28,22 @@ func TestAnswererAnswersAsItsLearner(t *testing.T) {
 		name       string
 		learner    questioned
 		learn      func() error
-		base       *model.Base
+		fresh      func() (*method.Answerer, error)
 		modalities []model.Modality
 		read       func(*method.Answerer, *bytes.Buffer) error
 		other      func(*method.Answerer, *bytes.Buffer) error
 	}{
 		{
-			"edge", f.edges[1], func() error { _, err := f.edges[1].Round(t.Context(), 1, nil); return err }, small, edgeModalities[1],
+			"edge", f.edges[1], func() error { _, err := f.edges[1].Round(t.Context(), 1, nil); return err },
+			func() (*method.Answerer, error) { return method.NewAnswerer(cfg, small, edgeModalities[1]) }, edgeModalities[1],
 			func(a *method.Answerer, b *bytes.Buffer) error { return a.ReadEdge(b) },
 			func(a *method.Answerer, b *bytes.Buffer) error { return a.ReadCloud(b) },
 		},
 		{
-			"super-peer", f.cloud, func() error { _, err := f.cloud.Round(t.Context(), 0, nil, nil); return err }, large, both,
+			"super-peer", f.cloud, func() error { _, err := f.cloud.Round(t.Context(), 0, nil, nil); return err },
+			func() (*method.Answerer, error) {
+				return method.NewCloudAnswerer(cfg, large, []*model.Base{small}, both)
+			}, both,
 			func(a *method.Answerer, b *bytes.Buffer) error { return a.ReadCloud(b) },
 			func(a *method.Answerer, b *bytes.Buffer) error { return a.ReadEdge(b) },
 		},
@@ -58,7 +62,8 @@ func TestAnswererAnswersAsItsLearner(t *testing.T) {
 				return list
 			}
 			fresh := func() *method.Answerer {
-				a, err := method.NewAnswerer(cfg, tc.base, tc.modalities)
+				t.Helper()
+				a, err := tc.fresh()
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -35,12 +35,9 @@ func NewCloud(cfg Config, large *model.Base, small []*model.Base, modalities []m
 	if err := checkShare(share); err != nil {
 		return nil, err
 	}
-	l, err := newLearner(cfg, large, modalities, stream)
+	l, proxies, err := newTier(cfg, large, small, modalities, stream)
 	if err != nil {
 		return nil, err
-	}
-	if len(small) != 1+len(cfg.Families) {
-		return nil, fmt.Errorf("%d small base models for %d families", len(small), 1+len(cfg.Families))
 	}
 	c := &Cloud{large: *l, share: slices.Clone(share)}
 	if c.public, err = prepare(cfg, large, l.modalities, public); err != nil {
@@ -52,29 +49,37 @@ func NewCloud(cfg Config, large *model.Base, small []*model.Base, modalities []m
 	if err := errors.Join(needTargets(c.public), needUniqueIDs(c.public)); err != nil {
 		return nil, fmt.Errorf("public rows: %w", err)
 	}
-	for family, base := range small {
-		p, err := newProxy(cfg.Of(family), large, base, l.modalities, public, proxyStream(stream, family))
-		if err != nil {
-			return nil, fmt.Errorf("small model of family %d: %w", family, err)
+	for family, l := range proxies {
+		p := proxy{learner: *l}
+		if p.public, err = prepare(l.cfg, l.base, l.modalities, public); err != nil {
+			return nil, fmt.Errorf("public rows of the small model of family %d: %w", family, err)
 		}
-		c.proxies = append(c.proxies, *p)
+		c.proxies = append(c.proxies, p)
 	}
 	return c, nil
 }
 
-func newProxy(cfg Config, large, small *model.Base, modalities []model.Modality, public []Example, stream string) (*proxy, error) {
-	l, err := newLearner(cfg, small, modalities, stream)
+// newTier builds a super-peer's models: the large one, and the proxies, one a family, beside which it answers.
+func newTier(cfg Config, large *model.Base, small []*model.Base, modalities []model.Modality, stream string) (*learner, []*learner, error) {
+	l, err := newLearner(cfg, large, modalities, stream)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	if err := sameVocabulary(large.Tokenizer, small.Tokenizer); err != nil {
-		return nil, err
+	if len(small) != 1+len(cfg.Families) {
+		return nil, nil, fmt.Errorf("%d small base models for %d families", len(small), 1+len(cfg.Families))
 	}
-	p := &proxy{learner: *l}
-	if p.public, err = prepare(cfg, small, l.modalities, public); err != nil {
-		return nil, fmt.Errorf("public rows: %w", err)
+	var proxies []*learner
+	for family, base := range small {
+		p, err := newLearner(cfg.Of(family), base, modalities, proxyStream(stream, family))
+		if err == nil {
+			err = sameVocabulary(large.Tokenizer, base.Tokenizer)
+		}
+		if err != nil {
+			return nil, nil, fmt.Errorf("small model of family %d: %w", family, err)
+		}
+		proxies, l.beside = append(proxies, p), append(l.beside, p.model)
 	}
-	return p, nil
+	return l, proxies, nil
 }
 
 // sameVocabulary: soft targets are token ids, so that small and large model must mean the same by them.
@@ -290,12 +295,13 @@ func (c *Cloud) SetSteps(steps int) {
 	}
 }
 
-// Evaluate scores the large model's greedy answers on test rows.
+// Evaluate scores greedy answers on test rows, as Answer gives them.
 func (c *Cloud) Evaluate(ctx context.Context, test []Example) (Scores, error) {
 	return c.large.evaluate(ctx, test)
 }
 
-// Answer decodes greedily by the large model; targets are not looked at.
+// Answer decodes greedily by the large model and the proxies together (the mean of their probabilities): the large model has learned
+// from public rows alone, the proxies hold what the edges learned from theirs. Targets are not looked at.
 func (c *Cloud) Answer(ctx context.Context, rows []Example) ([]string, error) {
 	return c.large.answer(ctx, rows)
 }
@@ -305,50 +311,22 @@ func (c *Cloud) Params() (total, trainable int64) { return c.large.model.Params(
 
 // WriteState writes everything a restart between rounds needs; another super-peer can go on from it.
 func (c *Cloud) WriteState(w io.Writer) error {
-	models := []savedModel{{largeName, c.large.model}}
-	for family := range c.proxies {
-		models = append(models, savedModel{proxyName(family), c.proxies[family].model})
-	}
-	return writeState(w, "cloud", models, c.taught, nil)
+	return writeState(w, "cloud", cloudModels(c.large.model, c.large.beside), c.taught, nil)
 }
 
 // ReadState is WriteState's inverse on a cloud that was made with the same arguments, but for the stream. After an error the cloud is of
 // no use.
 func (c *Cloud) ReadState(r io.Reader) error {
-	s, err := readState(r, "cloud", cloudModels(c.large.cfg)...)
+	s, err := readState(r, "cloud", cloudModels(c.large.model, c.large.beside))
 	if err != nil {
 		return err
 	}
-	if err := c.large.model.ReadState(s.models[largeName]); err != nil {
-		return fmt.Errorf("reading the cloud's large model: %w", err)
-	}
-	for family := range c.proxies {
-		if err := c.proxies[family].model.ReadState(s.models[proxyName(family)]); err != nil {
-			return fmt.Errorf("reading the cloud's small model of family %d: %w", family, err)
-		}
+	if err := s.load(); err != nil {
+		return err
 	}
 	c.taught = s.supervision
 	if s.supervision != nil && len(learnFrom(s.supervision).known(c.public)) != len(c.public) {
 		return errors.New("reading the cloud's state: it does not speak of all public rows")
 	}
 	return nil
-}
-
-// Names of the models in a cloud's state.
-const largeName = "large"
-
-func proxyName(family int) string {
-	if family == 0 {
-		return "proxy"
-	}
-	return fmt.Sprintf("proxy-%d", family)
-}
-
-// cloudModels are the names of all models in a cloud's state.
-func cloudModels(cfg Config) []string {
-	names := []string{largeName}
-	for family := range 1 + len(cfg.Families) {
-		names = append(names, proxyName(family))
-	}
-	return names
 }

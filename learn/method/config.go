@@ -16,6 +16,7 @@ type Config struct {
 	CCLSteps    int        `json:"ccl_steps"`        // edge steps a round on public rows
 	AMTSteps    int        `json:"amt_steps"`        // edge steps a round on private rows
 	AdaptSteps  int        `json:"adapt_steps"`      // edge steps on private rows after the last aggregate
+	AdaptKeep   float64    `json:"adapt_keep"`       // share of the aggregate's weights that stay in the adapted ones; see Edge.Adapt
 	CloudSteps  int        `json:"cloud_steps"`      // super-peer steps a round on public rows (per model: small and large)
 	Batch       int        `json:"batch"`            // rows a step; fewer if a node has fewer
 	LR          float64    `json:"lr"`               // AdamW learning rate
@@ -63,7 +64,7 @@ func Default() Config {
 			Rank: 8, Alpha: 16, Dropout: 0.1, LoRADrop: 0.05,
 			Targets: []string{"attn.c_attn", "attn.c_proj"},
 		},
-		CCLSteps: 14, AMTSteps: 56, CloudSteps: 56,
+		CCLSteps: 14, AMTSteps: 56, AdaptSteps: 40, AdaptKeep: 0.5, CloudSteps: 56,
 		Batch: 16, LR: 4e-3, Decay: 0.01, Clip: 1,
 		Contrast: "similarity", Tau: 0.07, Lambda: 0.2,
 		SoftWeight: 1, SoftK: 8, KD: 2,
@@ -113,6 +114,7 @@ func (c Config) Validate() error {
 		{"soft_weight", c.SoftWeight, 0, 1e3},
 		{"guide", c.Guide, 0, 1e3},
 		{"kd", c.KD, 0, 1e3},
+		{"adapt_keep", c.AdaptKeep, 0, 1},
 		{"proxy_weight", c.ProxyWeight, 0, 1e3},
 		{"mu", c.Mu, 0, 1e3},
 		{"stale", c.Stale, 0, 1},

@@ -211,12 +211,22 @@ func (e *Edge) tune(ctx context.Context, name string, round uint64, steps int, p
 	})
 }
 
-// Adapt is AMT alone, AdaptSteps on private rows without a delta. An edge that has absorbed the last aggregate does it before it is
-// used: averaged parts and a connector that other nodes do not have must be fitted to each other. round is the aggregate's.
+// Adapt is AMT alone, AdaptSteps on private rows without a delta, of which Config.AdaptKeep says what is kept. An edge that has absorbed
+// the last aggregate does it before it is used. round is the aggregate's.
 func (e *Edge) Adapt(ctx context.Context, round uint64, p Progress) error {
-	_, err := e.tune(ctx, adaptStage, round, e.cfg.AdaptSteps, p)
-	return err
+	return e.adapt(ctx, round, e.cfg.AdaptSteps, e.tune, p)
 }
+
+// adapt is Adapt with a number of steps of any training.
+func (e *Edge) adapt(ctx context.Context, round uint64, steps int, train training, p Progress) error {
+	return e.adaptBy(func() error {
+		_, err := train(ctx, adaptStage, round, steps, p)
+		return err
+	})
+}
+
+// training is a stage of an edge's round: tune or align.
+type training func(ctx context.Context, name string, round uint64, steps int, p Progress) (model.Loss, error)
 
 // anchored is a batch of public rows with the super-peer's representations and answers, and with targets if the edge sees them.
 func (e *Edge) anchored(rows []row) model.Batch {
@@ -249,12 +259,12 @@ func (e *Edge) WriteState(w io.Writer) error {
 	if e.lessons != nil {
 		s = e.lessons.Supervision
 	}
-	return writeState(w, "edge", []savedModel{{"model", e.model}}, s, e.outbox)
+	return writeState(w, "edge", soleModel(e.model), s, e.outbox)
 }
 
 // ReadState is WriteState's inverse on an edge that was made with the same arguments.
 func (e *Edge) ReadState(r io.Reader) error {
-	s, err := readState(r, "edge", "model")
+	s, err := readState(r, "edge", soleModel(e.model))
 	if err != nil {
 		return err
 	}
@@ -263,8 +273,8 @@ func (e *Edge) ReadState(r io.Reader) error {
 			return fmt.Errorf("reading the edge's state: %w", err)
 		}
 	}
-	if err := e.model.ReadState(s.models["model"]); err != nil {
-		return fmt.Errorf("reading the edge's state: %w", err)
+	if err := s.load(); err != nil {
+		return err
 	}
 	if err := e.outbox.read(s.outbox, e.shared(e.share)); err != nil {
 		return fmt.Errorf("reading the edge's state: %w", err)

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"maps"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -40,6 +42,50 @@ func filled(c adapter.Component, v float32) adapter.Component {
 		}
 	}
 	return c
+}
+
+// TestAdaptKeepsSomeOfTheAggregate: what answers is a point on the line from the weights before adaptation to those that it ends in.
+func TestAdaptKeepsSomeOfTheAggregate(t *testing.T) {
+	small, _ := testBases(t)
+	adapted := func(keep float64) (before, after []adapter.Component) {
+		cfg := testConfig()
+		cfg.AdaptSteps, cfg.AdaptKeep = 5, keep
+		e, err := method.NewEdge(cfg, small, both, observe("edge", 12, noise, both), nil, method.DefaultShare(), "edge")
+		if err != nil {
+			t.Fatal(err)
+		}
+		before = shared(e)
+		if err := e.Adapt(t.Context(), 1, nil); err != nil {
+			t.Fatal(err)
+		}
+		return before, shared(e)
+	}
+	start, end := adapted(0)
+	for _, keep := range []float64{0.25, 0.5, 1} {
+		_, got := adapted(keep)
+		for i, c := range got {
+			want, err := adapter.WeightedMean([]adapter.Component{start[i], end[i]}, []float64{keep, 1 - keep})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !reflect.DeepEqual(c, want) {
+				t.Errorf("keeping %v: %s is not between the weights before and after", keep, c.Name)
+			}
+		}
+	}
+	if reflect.DeepEqual(start, end) {
+		t.Error("adaptation changed nothing: the test tells nothing")
+	}
+}
+
+// shared are e's components in name order.
+func shared(e *method.Edge) []adapter.Component {
+	all := e.Components()
+	var list []adapter.Component
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		list = append(list, all[name])
+	}
+	return list
 }
 
 func TestEdgeRefuses(t *testing.T) {

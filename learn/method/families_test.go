@@ -186,8 +186,12 @@ func TestFamiliesSurviveARestart(t *testing.T) {
 	if err := f.cloud.WriteState(&state); err != nil {
 		t.Fatal(err)
 	}
-	_, large := testBases(t)
-	answerer, err := method.NewAnswerer(cfg, large, both)
+	first, large := testBases(t)
+	second, err := otherBase()
+	if err != nil {
+		t.Fatal(err)
+	}
+	answerer, err := method.NewCloudAnswerer(cfg, large, []*model.Base{first, second}, both)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,6 +18,7 @@ type learner struct {
 	base       *model.Base
 	modalities []model.Modality // in name order
 	model      *model.Model
+	beside     []*model.Model // that answer together with model: a super-peer's small ones
 	stream     string
 }
 
@@ -93,6 +94,25 @@ func (l *learner) train(ctx context.Context, s stage) (mean model.Loss, err erro
 	return mean, nil
 }
 
+// adaptBy trains, and then goes back AdaptKeep of the way, in a straight line between the weights: there lie models that still know what others
+// taught and know already what is particular to the node, and that are better than either end (WiSE-FT, arXiv 2109.01903).
+func (l *learner) adaptBy(train func() error) error {
+	before := l.model.Components()
+	if err := train(); err != nil {
+		return err
+	}
+	for i, after := range l.model.Components() {
+		c, err := adapter.WeightedMean([]adapter.Component{before[i], after}, []float64{l.cfg.AdaptKeep, 1 - l.cfg.AdaptKeep})
+		if err == nil {
+			err = l.model.SetComponent(c)
+		}
+		if err != nil {
+			return fmt.Errorf("adapting: %w", err)
+		}
+	}
+	return nil
+}
+
 // show makes a stage report to p as steps offset+1 to offset+steps of total of the work called name.
 func show(p Progress, name string, offset, total int) func(done int, loss float64) {
 	if p == nil {
@@ -122,16 +142,16 @@ func (l *learner) eachChunk(ctx context.Context, rows []row, f func(chunk []row,
 	return nil
 }
 
-// answers decodes rows greedily.
+// answers decodes rows greedily, together with the models beside.
 func (l *learner) answers(ctx context.Context, rows []row) ([]string, error) {
 	out := make([]string, 0, len(rows))
 	err := l.eachChunk(ctx, rows, func(chunk []row, fresh int) error {
-		ids, err := l.model.Generate(inputs(l.modalities, chunk), l.cfg.MaxTokens)
+		answers, err := model.Ensemble(slices.Concat([]*model.Model{l.model}, l.beside), inputs(l.modalities, chunk), l.cfg.MaxTokens, 0)
 		if err != nil {
 			return err
 		}
-		for _, answer := range ids[:fresh] {
-			out = append(out, l.base.Tokenizer.Decode(answer))
+		for _, a := range answers[:fresh] {
+			out = append(out, l.base.Tokenizer.Decode(a.IDs))
 		}
 		return nil
 	})
@@ -141,7 +161,7 @@ func (l *learner) answers(ctx context.Context, rows []row) ([]string, error) {
 	return out, nil
 }
 
-// teach gives what this model knows of rows: fused representations and soft targets.
+// teach gives what this model alone knows of rows: fused representations and soft targets.
 func (l *learner) teach(ctx context.Context, rows []row) (*Supervision, error) {
 	s := &Supervision{}
 	err := l.eachChunk(ctx, rows, func(chunk []row, fresh int) error {

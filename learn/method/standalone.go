@@ -49,17 +49,17 @@ func (s *Standalone) Adapt(ctx context.Context, round uint64, p Progress) error 
 
 // WriteState writes everything a restart between rounds needs.
 func (s *Standalone) WriteState(w io.Writer) error {
-	return writeState(w, "standalone", []savedModel{{"model", s.model}}, nil, nil)
+	return writeState(w, "standalone", soleModel(s.model), nil, nil)
 }
 
 // ReadState is WriteState's inverse on a learner that was made with the same arguments.
 func (s *Standalone) ReadState(r io.Reader) error {
-	state, err := readState(r, "standalone", "model")
+	state, err := readState(r, "standalone", soleModel(s.model))
 	if err != nil {
 		return err
 	}
-	if err := s.model.ReadState(state.models["model"]); err != nil {
-		return fmt.Errorf("reading the standalone state: %w", err)
+	if err := state.load(); err != nil {
+		return err
 	}
 	return nil
 }

@@ -66,24 +66,55 @@ func writeState(w io.Writer, kind string, models []savedModel, s *Supervision, o
 	return nil
 }
 
+// soleModel names the model of a learner that has one.
+func soleModel(m *model.Model) []savedModel { return []savedModel{{"model", m}} }
+
+// cloudModels names those of a cloud: the large one, and the small ones, one a family.
+func cloudModels(large *model.Model, small []*model.Model) []savedModel {
+	all := []savedModel{{"large", large}}
+	for family, m := range small {
+		name := "proxy"
+		if family > 0 {
+			name = fmt.Sprintf("proxy-%d", family)
+		}
+		all = append(all, savedModel{name, m})
+	}
+	return all
+}
+
 // savedState is what readState found.
 type savedState struct {
-	models      map[string]*bytes.Reader
+	kind        string
+	models      []savedModel
+	files       map[string]*bytes.Reader // of the models, by name
 	supervision *Supervision
 	outbox      []byte
 }
 
-// readState reads what writeState wrote for this kind of learner with models of these names.
-func readState(r io.Reader, kind string, names ...string) (*savedState, error) {
-	s, err := readArchive(tar.NewReader(io.LimitReader(r, maxState)), kind, names)
+// load makes the models those of the state. After an error they are of no use.
+func (s *savedState) load() error {
+	for _, m := range s.models {
+		if err := m.model.ReadState(s.files[m.name]); err != nil {
+			return fmt.Errorf("reading the state of the %s learner, %s: %w", s.kind, m.name, err)
+		}
+	}
+	return nil
+}
+
+// readState reads what writeState wrote for this kind of learner with these models, which stay as they are until load.
+func readState(r io.Reader, kind string, models []savedModel) (*savedState, error) {
+	s, err := readArchive(tar.NewReader(io.LimitReader(r, maxState)), kind, models)
 	if err != nil {
 		return nil, fmt.Errorf("reading the state of the %s learner: %w", kind, err)
 	}
 	return s, nil
 }
 
-func readArchive(archive *tar.Reader, kind string, names []string) (*savedState, error) {
-	s := &savedState{models: map[string]*bytes.Reader{}}
+func readArchive(archive *tar.Reader, kind string, models []savedModel) (*savedState, error) {
+	s := &savedState{kind: kind, models: models, files: map[string]*bytes.Reader{}}
+	named := func(file string) func(savedModel) bool {
+		return func(m savedModel) bool { return m.name+modelSuffix == file }
+	}
 	files := map[string][]byte{}
 	for {
 		header, err := archive.Next()
@@ -115,15 +146,15 @@ func readArchive(archive *tar.Reader, kind string, names []string) (*savedState,
 			}
 		case name == outboxFile:
 			s.outbox = body
-		case slices.Contains(names, strings.TrimSuffix(name, modelSuffix)):
-			s.models[strings.TrimSuffix(name, modelSuffix)] = bytes.NewReader(body)
+		case slices.ContainsFunc(models, named(name)):
+			s.files[strings.TrimSuffix(name, modelSuffix)] = bytes.NewReader(body)
 		default:
 			return nil, fmt.Errorf("unknown file %q", name)
 		}
 	}
-	for _, name := range names {
-		if s.models[name] == nil {
-			return nil, fmt.Errorf("model %q is missing", name)
+	for _, m := range models {
+		if s.files[m.name] == nil {
+			return nil, fmt.Errorf("model %q is missing", m.name)
 		}
 	}
 	return s, nil

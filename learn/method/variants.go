@@ -8,10 +8,10 @@ import (
 // variant is a way to run ML-ECS: what it changes of a world, and of the federation that starts from it. Whatever is left out, edges and
 // server take as many steps.
 type variant struct {
-	name   string
-	world  func(w *World)
-	edge   func(e *Edge)
-	finish func(ctx context.Context, e *Edge, last uint64, steps int, p Progress) error // steps: those of Adapt in "mlecs"
+	name  string
+	world func(w *World)
+	edge  func(e *Edge)
+	adapt func(e *Edge) training // of the steps after the last round; nil: AMT
 }
 
 // variants are the paper's literal method, ours, and ours without one part each.
@@ -41,10 +41,7 @@ var variants = []variant{
 		world: func(w *World) {
 			w.Config.CCLSteps, w.Config.AMTSteps = w.Config.CCLSteps+w.Config.AMTSteps, 0
 		},
-		finish: func(ctx context.Context, e *Edge, last uint64, steps int, p Progress) error {
-			_, err := e.align(ctx, adaptStage, last, steps, p)
-			return err
-		},
+		adapt: func(e *Edge) training { return e.align },
 	},
 	// No means: representations and answers alone reach the edges, and nothing reaches the server.
 	{name: "mlecs-no-mma", world: func(w *World) { w.Share = nil }},
@@ -88,17 +85,12 @@ func (v variant) start(w World) (*together, error) {
 			v.edge(e)
 		}
 	}
-	if v.finish == nil {
-		v.finish = adaptFor
-	}
 	t.finish = func(ctx context.Context, e *Edge, last uint64, p Progress) error {
-		return v.finish(ctx, e, last, steps, p)
+		train := e.tune
+		if v.adapt != nil {
+			train = v.adapt(e)
+		}
+		return e.adapt(ctx, last, steps, train, p)
 	}
 	return t, nil
-}
-
-// adaptFor is Edge.Adapt for a number of steps.
-func adaptFor(ctx context.Context, e *Edge, last uint64, steps int, p Progress) error {
-	_, err := e.tune(ctx, adaptStage, last, steps, p)
-	return err
 }

@@ -71,9 +71,11 @@ func (w *worker) work(ctx context.Context, round uint64, goal model.Objective, p
 	return w.study(ctx, labelledStage, round, private, w.rows, goal, p)
 }
 
-// adapt is an edge's Finish.
+// adapt is an edge's Finish, as in Edge.Adapt.
 func (w *worker) adapt(ctx context.Context, last uint64, p Progress) error {
-	return w.study(ctx, adaptStage, last, w.cfg.AdaptSteps, w.rows, w.cfg.objective(), p)
+	return w.adaptBy(func() error {
+		return w.study(ctx, adaptStage, last, w.cfg.AdaptSteps, w.rows, w.cfg.objective(), p)
+	})
 }
 
 // Evaluate scores greedy answers on test rows, from which a model of more modalities than its node has sees no more than the node.

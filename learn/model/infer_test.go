@@ -108,3 +108,57 @@ func TestAnswersDoNotDependOnWhatWasDecodedBefore(t *testing.T) {
 		}
 	})
 }
+
+// TestEnsembleIsTheMeanOfItsModels compares all probabilities of the first token.
+func TestEnsembleIsTheMeanOfItsModels(t *testing.T) {
+	s := spec()
+	gpt, llama := tinyOf(t, model.GPT2, 60), tinyOf(t, model.Llama, 60)
+	models := []*model.Model{newModel(t, gpt, s), newModel(t, llama, s)}
+	b, vocab := rows(gpt, s, 40), gpt.Tokenizer.Size()
+	together, err := model.Ensemble(models, b, 6, vocab)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := make([][]float64, len(together))
+	for _, m := range models {
+		alone, err := m.Answer(b, 1, vocab)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, a := range alone {
+			if want[i] == nil {
+				want[i] = make([]float64, vocab)
+			}
+			for j, id := range a.TopIDs[0] {
+				want[i][id] += math.Exp(float64(a.TopLog[0][j])) / float64(len(models))
+			}
+		}
+	}
+	for i, a := range together {
+		for j, id := range a.TopIDs[0] {
+			if got := math.Exp(float64(a.TopLog[0][j])); math.Abs(got-want[i][id]) > 1e-5 {
+				t.Fatalf("row %d: token %d has probability %v, the models' mean is %v", i, id, got, want[i][id])
+			}
+		}
+		if a.IDs[0] != a.TopIDs[0][0] {
+			t.Errorf("row %d begins with %d, most likely is %d", i, a.IDs[0], a.TopIDs[0][0])
+		}
+	}
+
+	same, err := model.Ensemble([]*model.Model{models[0], newModel(t, gpt, s)}, b, 6, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	alone, err := models[0].Answer(b, 6, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range same {
+		if !slices.Equal(same[i].IDs, alone[i].IDs) {
+			t.Errorf("row %d: twins answer %v, one of them %v", i, same[i].IDs, alone[i].IDs)
+		}
+	}
+	if _, err := model.Ensemble(nil, b, 6, 0); err == nil {
+		t.Error("no model answered")
+	}
+}

@@ -281,7 +281,7 @@ func testReferenceGreedy(t *testing.T, name string) {
 		}
 		d.read(all, texts)
 		var ids [][]int
-		for _, a := range d.greedy(steps, 0, -1) {
+		for _, a := range (ensemble{d}).greedy(steps, 0, -1) {
 			ids = append(ids, a.IDs)
 		}
 		return ids

@@ -148,7 +148,7 @@ func TestReferenceStoriesGreedy(t *testing.T) {
 	}
 	d := newDecoding(s.base, lora{}, nil, 0, len(prompts), s.base.Config.positionsFor(0, prompts, limit))
 	d.read(nil, prompts)
-	for i, a := range d.greedy(limit, 0, -1) {
+	for i, a := range (ensemble{d}).greedy(limit, 0, -1) {
 		c := s.Generation[i]
 		if !slices.Equal(a.IDs[:len(c.NewIDs)], c.NewIDs) {
 			t.Errorf("%q goes on with %v, want %v", c.Prompt, a.IDs, c.NewIDs)
