@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/multiformats/go-multihash"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/mlecs/mlecs/learn/adapter"
@@ -59,6 +61,18 @@ func checkComponent(c record.Component, codec string) error {
 
 // readComponent decodes a stored component, and checks that it is what the record says. reference is for codecs of differences.
 func readComponent(store *storage.Store, c record.Component, reference adapter.Component) (adapter.Component, error) {
+	got, err := openComponent(store, c, reference, new(adapter.Decoder))
+	if err != nil {
+		return adapter.Component{}, err
+	}
+	if err := got.Check(); err != nil {
+		return adapter.Component{}, fmt.Errorf("component %s: %w: %w", c.Name, errBadBlob, err)
+	}
+	return got, nil
+}
+
+// openComponent is readComponent by a decoder: what it gives is good until the decoder's next use, and may hold values that are not finite.
+func openComponent(store *storage.Store, c record.Component, reference adapter.Component, d *adapter.Decoder) (adapter.Component, error) {
 	var none adapter.Component
 	if adapter.OfDifferences(c.Codec) && c.Params != reference.Params() {
 		return none, fmt.Errorf("component %s: %w: %d parameters; what it is the difference to has %d", c.Name, errBadBlob, c.Params, reference.Params())
@@ -67,7 +81,7 @@ func readComponent(store *storage.Store, c record.Component, reference adapter.C
 	if err != nil {
 		return none, fmt.Errorf("component %s: read blob %s: %w", c.Name, c.Blob.CID, err)
 	}
-	got, err := method.Blob{Codec: c.Codec, Bytes: raw}.Open(reference, c.Params)
+	got, err := method.Blob{Codec: c.Codec, Bytes: raw}.OpenBy(d, reference, c.Params)
 	if err != nil {
 		return none, fmt.Errorf("component %s: %w: %w", c.Name, errBadBlob, err)
 	}
@@ -76,6 +90,17 @@ func readComponent(store *storage.Store, c record.Component, reference adapter.C
 			c.Name, errBadBlob, got.Name, got.Signature, got.Params(), c.Signature, c.Params)
 	}
 	return got, nil
+}
+
+// partOf is a stored component as an input of a mean, which reads it when its turn comes.
+func partOf(store *storage.Store, c record.Component, reference adapter.Component) method.Part {
+	p := method.Part{Name: c.Name, Signature: c.Signature, Open: func(d *adapter.Decoder) (adapter.Component, error) {
+		return openComponent(store, c, reference, d)
+	}}
+	if hash, err := multihash.Decode(c.Blob.CID.Hash()); err == nil { // a blob of another CID than a SHA-256 cannot be stored
+		copy(p.Digest[:], hash.Digest)
+	}
+	return p
 }
 
 // fetchBlobs brings blobs into the store, a few at a time, asking author first.
@@ -96,11 +121,13 @@ func (n *Node) fetchBlobs(ctx context.Context, blobs []record.Blob, author peer.
 	return g.Wait()
 }
 
-// fetchDelta brings a delta's blobs, and what its differences are to, and decodes them. An error that Is errBadBlob is for good.
-func (n *Node) fetchDelta(ctx context.Context, d *deltaEntry, origins *origins) (*method.Delta, error) {
-	out := &method.Delta{
-		Round: d.body.Round, Modalities: d.body.Modalities, Rows: int(min(d.body.Rows, maxRows)), Public: int(min(d.body.Public, maxRows)), Metrics: d.body.Metrics,
-	}
+// decoding is held while a delta is decoded to see whether it can be: memory has to have room for one component, however many arrive.
+var decoding sync.Mutex
+
+// fetchDelta brings a delta's blobs, and what its differences are to, and sees whether they can be decoded. An error that Is errBadBlob is
+// for good.
+func (n *Node) fetchDelta(ctx context.Context, d *deltaEntry, origins *origins) (*method.Input, error) {
+	in := &method.Input{ID: d.cid.String(), Round: d.body.Round, Modalities: d.body.Modalities, Rows: int(min(d.body.Rows, maxRows))}
 	blobs := make([]record.Blob, len(d.body.Components))
 	for i, c := range d.body.Components {
 		if kind, _, _ := strings.Cut(c.Name, "/"); !slices.Contains(n.genesis.Share, kind) {
@@ -119,13 +146,15 @@ func (n *Node) fetchDelta(ctx context.Context, d *deltaEntry, origins *origins) 
 		if err != nil {
 			return nil, fmt.Errorf("component %s: %w", c.Name, err)
 		}
-		part, err := readComponent(n.store, c, reference)
+		decoding.Lock()
+		_, err = readComponent(n.store, c, reference)
+		decoding.Unlock()
 		if err != nil {
 			return nil, err
 		}
-		out.Components = append(out.Components, part)
+		in.Parts = append(in.Parts, partOf(n.store, c, reference))
 	}
-	return out, nil
+	return in, nil
 }
 
 // maxRows bounds the row counts that a peer may claim: they are weights.

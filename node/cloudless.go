@@ -86,12 +86,12 @@ func (e *edge) onBase(edge peer.ID) bool {
 	return d == nil || d.body.Base == e.seat.base().Blob.CID
 }
 
-// fetchAll brings and decodes deltas. One that is out of reach is left out, one that is of no use for good.
-func (e *edge) fetchAll(ctx context.Context, deltas []*deltaEntry) (map[cid.Cid]*method.Delta, error) {
+// fetchAll brings deltas and sees whether they can be decoded. One that is out of reach is left out, one that is of no use for good.
+func (e *edge) fetchAll(ctx context.Context, deltas []*deltaEntry) (map[cid.Cid]*method.Input, error) {
 	e.live.enter(phaseFetching)
 	o := newOrigins(e.store, e.genesis, e.ledger, e.fetchBlobs)
 	var mu sync.Mutex
-	got := map[cid.Cid]*method.Delta{}
+	got := map[cid.Cid]*method.Input{}
 	var g errgroup.Group
 	g.SetLimit(parallelDeltas)
 	for _, d := range deltas {
@@ -116,7 +116,7 @@ func (e *edge) fetchAll(ctx context.Context, deltas []*deltaEntry) (map[cid.Cid]
 }
 
 // merge takes over the mean of own and of others, and trains the next round on it. The round follows that which most of them have reached.
-func (e *edge) merge(ctx context.Context, own *deltaEntry, fresh []*deltaEntry, others map[cid.Cid]*method.Delta) error {
+func (e *edge) merge(ctx context.Context, own *deltaEntry, fresh []*deltaEntry, others map[cid.Cid]*method.Input) error {
 	start := e.ledger.aggregate(own.Parents[0])
 	if start == nil {
 		return fmt.Errorf("the aggregate %s that round %d began with is not known here", own.Parents[0], own.body.Round)
@@ -131,7 +131,7 @@ func (e *edge) merge(ctx context.Context, own *deltaEntry, fresh []*deltaEntry, 
 	}
 	built := []cid.Cid{own.cid}
 	rounds := []uint64{own.body.Round}
-	list := make([]method.Delta, 0, len(fresh))
+	list := make([]method.Input, 0, len(fresh))
 	for _, d := range fresh {
 		built, rounds, list = append(built, d.cid), append(rounds, d.body.Round), append(list, *others[d.cid])
 	}

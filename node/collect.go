@@ -17,10 +17,10 @@ import (
 	"github.com/mlecs/mlecs/storage/record"
 )
 
-// input is a delta with its tensors, ready to be aggregated.
+// input is a delta whose blobs are here, ready to be aggregated.
 type input struct {
 	*deltaEntry
-	delta *method.Delta
+	delta *method.Input
 }
 
 // collect gathers the deltas of the round that follows before until a quorum of them is in or the deadline has passed, and gives the round
@@ -111,7 +111,7 @@ type collection struct {
 
 // attempt is what became of one delta.
 type attempt struct {
-	delta  *method.Delta // nil until fetched
+	delta  *method.Input // nil until fetched
 	busy   bool
 	bad    bool      // left out for good
 	not    time.Time // before this moment no new try

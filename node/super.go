@@ -265,7 +265,7 @@ func (s *super) aggregate(ctx context.Context, round uint64, inputs []input) (*m
 	s.log.Info("aggregating", "round", round, "inputs", len(inputs))
 	in := make([]method.Input, len(inputs))
 	for i, d := range inputs {
-		in[i] = method.Input{ID: d.cid.String(), Delta: *d.delta}
+		in[i] = *d.delta
 	}
 	s.cloud.SetSteps(int(s.genesis.policy(s.ledger).Steps.Cloud))
 	progress, distilled := s.distilling(ctx, round, s.live.progress)

@@ -150,26 +150,40 @@ func (v *verifier) component(ctx context.Context, a *aggregateEntry, inputs []*s
 	ids := make([]cid.Cid, len(inputs))
 	deltas := make([]method.Input, len(inputs))
 	for i, in := range inputs {
-		part, err := v.part(ctx, in, want.Component)
+		parts, err := v.parts(ctx, in, want.Component)
 		if err != nil {
 			return cid.Undef, err
 		}
 		ids[i] = in.cid
-		deltas[i] = method.Input{ID: in.cid.String(), Delta: method.Delta{
-			Round: in.delta.body.Round, Modalities: in.delta.body.Modalities, Rows: in.rows, Components: part,
-		}}
+		deltas[i] = method.Input{
+			ID: in.cid.String(), Round: in.delta.body.Round, Modalities: in.delta.body.Modalities, Rows: in.rows, Parts: parts,
+		}
 	}
 	var mine []adapter.Component
 	var rows int
 	if own != nil {
-		var err error
-		if mine, err = v.part(ctx, own, want.Component); err != nil {
+		parts, err := v.parts(ctx, own, want.Component)
+		if err != nil {
 			return cid.Undef, err
+		}
+		for _, p := range parts {
+			c, err := p.Open(new(adapter.Decoder))
+			if err != nil {
+				return cid.Undef, err
+			}
+			mine = append(mine, c)
 		}
 		rows = own.rows
 	}
 	averaged, _, _, err := method.Mean(v.genesis.method, a.body.Round, deltas, mine, rows, len(v.genesis.Data.Modalities), v.genesis.Share)
-	if err != nil {
+	var f falsehood
+	var u unread
+	switch {
+	case errors.As(err, &f):
+		return cid.Undef, f
+	case errors.As(err, &u):
+		return cid.Undef, u.error
+	case err != nil:
 		return cid.Undef, falsef("its inputs have no mean: %v", err)
 	}
 	if len(averaged) != 1 {
@@ -196,13 +210,25 @@ func (v *verifier) component(ctx context.Context, a *aggregateEntry, inputs []*s
 	return blob, nil
 }
 
-// part gives in's version of a component: none, one, or those of several models of a super-peer.
-func (v *verifier) part(ctx context.Context, in *source, want record.Component) ([]adapter.Component, error) {
+// unread is an error by which an input could not be read.
+type unread struct{ error }
+
+func (u unread) Unwrap() error { return u.error }
+
+// parts gives in's version of a component, whose blob it brings: none, one, or those of several models of a super-peer. Their errors are
+// falsehoods or unread.
+func (v *verifier) parts(ctx context.Context, in *source, want record.Component) ([]method.Part, error) {
 	codec := v.genesis.method.AggregateCodec
 	if in.delta != nil {
 		codec = v.genesis.codec()
 	}
-	var parts []adapter.Component
+	judge := func(err error) error {
+		if errors.Is(err, errBadBlob) {
+			return falsef("input %s is of no use: %v", in.cid, err)
+		}
+		return unread{fmt.Errorf("input %s: %w", in.cid, err)}
+	}
+	var parts []method.Part
 	for _, c := range in.components {
 		if c.Name != want.Name || c.Signature != want.Signature {
 			continue
@@ -215,17 +241,19 @@ func (v *verifier) part(ctx context.Context, in *source, want record.Component) 
 		if err == nil && in.delta != nil {
 			reference, err = v.origins.reference(ctx, in.delta, c)
 		}
-		var part adapter.Component
-		if err == nil {
-			part, err = readComponent(v.store, c, reference)
-		}
-		if errors.Is(err, errBadBlob) {
-			return nil, falsef("input %s is of no use: %v", in.cid, err)
-		}
 		if err != nil {
-			return nil, fmt.Errorf("input %s: %w", in.cid, err)
+			return nil, judge(err)
 		}
-		parts = append(parts, part)
+		p := partOf(v.store, c, reference)
+		open := p.Open
+		p.Open = func(d *adapter.Decoder) (adapter.Component, error) {
+			c, err := open(d)
+			if err != nil {
+				return c, judge(err)
+			}
+			return c, nil
+		}
+		parts = append(parts, p)
 	}
 	return parts, nil
 }

@@ -36,9 +36,9 @@ func packBF16(values []float32) []byte {
 
 // unpackBF16 fills values from a payload of twice as many bytes.
 func unpackBF16(values []float32, payload []byte) {
-	n := len(values)
+	upper, lower := payload[:len(values)], payload[len(values):][:len(values)]
 	for i := range values {
-		values[i] = fromBF16(uint16(payload[i])<<8 | uint16(payload[n+i]))
+		values[i] = fromBF16(uint16(upper[i])<<8 | uint16(lower[i]))
 	}
 }
 

@@ -21,8 +21,12 @@ type RunningMean struct {
 type Source struct {
 	Weight float64
 	// Open decodes into d, and need not check that values are finite. Sources next to each other are opened by several goroutines at a time.
+	// An error that wraps ErrUnusable leaves the source out of the mean; any other one ends it.
 	Open func(d *Decoder) (Component, error)
 }
+
+// ErrUnusable is wrapped by errors of sources that are to be left out.
+var ErrUnusable = errors.New("unusable")
 
 // Expect sets the structure that all components must have.
 func (m *RunningMean) Expect(c Component) {
@@ -48,8 +52,8 @@ func (m *RunningMean) Add(c Component, weight float64) error {
 // sourcesAtOnce is how many sources are held in memory. The sums, twice as large as one, pass the processor's caches once for all of them.
 const sourcesAtOnce = 4
 
-// AddAll takes in what sources open, in their order. Those of another structure are left out; misfits are their indices. After any other
-// error the mean is of no use.
+// AddAll takes in what sources open, in their order. Those of another structure, or unusable, are left out; misfits are their indices.
+// After an error the mean is of no use.
 func (m *RunningMean) AddAll(sources []Source) (misfits []int, err error) {
 	var decoders [sourcesAtOnce]Decoder
 	var opened [sourcesAtOnce]Component
@@ -64,13 +68,13 @@ func (m *RunningMean) AddAll(sources []Source) (misfits []int, err error) {
 		var cs []Component
 		var weights []float64
 		for i, s := range few {
-			if failed[i] != nil {
+			if failed[i] != nil && !errors.Is(failed[i], ErrUnusable) {
 				return nil, failed[i]
 			}
-			if m.like == nil {
+			if failed[i] == nil && m.like == nil {
 				m.Expect(opened[i])
 			}
-			if m.fits(opened[i]) != nil {
+			if failed[i] != nil || m.fits(opened[i]) != nil {
 				misfits = append(misfits, first+i)
 				continue
 			}

@@ -2,6 +2,7 @@ package adapter_test
 
 import (
 	"errors"
+	"fmt"
 	"math"
 	"runtime"
 	"slices"
@@ -97,6 +98,12 @@ func TestStreamLeavesOutWhatDoesNotFit(t *testing.T) {
 	}
 	if _, err := mean.Mean(); err == nil {
 		t.Error("a mean of nothing")
+	}
+	sources[2].Open = func(*adapter.Decoder) (adapter.Component, error) {
+		return adapter.Component{}, fmt.Errorf("spoilt: %w", adapter.ErrUnusable)
+	}
+	if misfits, err := new(adapter.RunningMean).AddAll(sources); err != nil || !slices.Equal(misfits, []int{1, 2, 3}) {
+		t.Errorf("misfits %v, %v", misfits, err)
 	}
 }
 

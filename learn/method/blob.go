@@ -22,11 +22,27 @@ func (b Blob) Open(reference adapter.Component, maxParams int64) (adapter.Compon
 	if err != nil || !adapter.OfDifferences(b.Codec) {
 		return c, err
 	}
-	whole, err := reference.Plus(c)
+	if c, err = added(reference, c); err != nil {
+		return adapter.Component{}, err
+	}
+	return c, c.Check()
+}
+
+// OpenBy is Open by a decoder: what it gives is good until the decoder's next use, and may hold values that are not finite.
+func (b Blob) OpenBy(d *adapter.Decoder, reference adapter.Component, maxParams int64) (adapter.Component, error) {
+	c, err := d.Decode(b.Codec, b.Bytes, maxParams)
+	if err != nil || !adapter.OfDifferences(b.Codec) {
+		return c, err
+	}
+	return added(reference, c)
+}
+
+func added(reference, difference adapter.Component) (adapter.Component, error) {
+	whole, err := reference.Plus(difference)
 	if err != nil {
 		return adapter.Component{}, fmt.Errorf("adding the difference to its reference: %w", err)
 	}
-	return whole, whole.Check()
+	return whole, nil
 }
 
 // Initial are the components of a model with these modalities before it has learned anything, by name.

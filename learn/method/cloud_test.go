@@ -69,7 +69,7 @@ func TestRoundAveragesBeforeItTunes(t *testing.T) {
 	}
 	proxy := c.Proxy()
 	d := method.Delta{Round: 1, Modalities: []string{"a"}, Rows: 40, Components: []adapter.Component{filled(proxy["lora"], 1)}}
-	a, err := c.Round(ctx, 1, []method.Input{{ID: "one", Delta: d}}, nil)
+	a, err := c.Round(ctx, 1, []method.Input{method.InputOf("one", d)}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -107,8 +107,8 @@ func TestRoundSurvivesABadDelta(t *testing.T) {
 	c := newCloud(t, method.DefaultShare())
 	poison := filled(c.Proxy()["lora"], float32(math.NaN()))
 	a, err := c.Round(context.Background(), 1, []method.Input{
-		{ID: "bad", Delta: method.Delta{Rows: 10, Modalities: []string{"a"}, Components: []adapter.Component{poison}}},
-		{ID: "good", Delta: method.Delta{Rows: 10, Modalities: []string{"a"}, Components: []adapter.Component{c.Proxy()["lora"]}}},
+		method.InputOf("bad", method.Delta{Rows: 10, Modalities: []string{"a"}, Components: []adapter.Component{poison}}),
+		method.InputOf("good", method.Delta{Rows: 10, Modalities: []string{"a"}, Components: []adapter.Component{c.Proxy()["lora"]}}),
 	}, nil)
 	if err != nil {
 		t.Fatal(err)

@@ -1,6 +1,11 @@
 package method
 
-import "github.com/mlecs/mlecs/learn/adapter"
+import (
+	"crypto/sha256"
+	"fmt"
+
+	"github.com/mlecs/mlecs/learn/adapter"
+)
 
 // Progress reports steps done within one stage of the current round's work ("ccl", "amt", "mma", "se-ccl", "teaching", "baseline"), with
 // the loss of the last step; called from the goroutine that trains. May be nil.
@@ -17,10 +22,35 @@ type Delta struct {
 	Metrics    map[string]float64
 }
 
-// Input is a delta as the cloud takes it; aggregates do not depend on their order, only the list of weights follows it.
+// Input is a delta as the cloud takes it; aggregates do not depend on the order of inputs, only the list of weights follows it.
 type Input struct {
-	ID    string // delta record CID, or any stable name
-	Delta Delta
+	ID         string // delta record CID, or any stable name
+	Round      uint64
+	Modalities []string
+	Rows       int
+	Parts      []Part
+}
+
+// Part is an input's version of a component. It is decoded when its turn in a sum comes.
+type Part struct {
+	Name, Signature string
+	Digest          [sha256.Size]byte // of its blob
+	// Open decodes it as an adapter.Source does; what it gives has the part's name and signature.
+	Open func(d *adapter.Decoder) (adapter.Component, error)
+}
+
+// Input is the delta of an edge in the same process, under a name.
+func (d *Delta) Input(id string) Input {
+	in := Input{ID: id, Round: d.Round, Modalities: d.Modalities, Rows: d.Rows}
+	for i, c := range d.Components {
+		in.Parts = append(in.Parts, Part{c.Name, c.Signature, sha256.Sum256(d.Blobs[i].Bytes), func(*adapter.Decoder) (adapter.Component, error) {
+			if err := c.Check(); err != nil {
+				return c, fmt.Errorf("%w: %w", adapter.ErrUnusable, err)
+			}
+			return c, nil
+		}})
+	}
+	return in
 }
 
 // Aggregate is what the cloud yields and an edge takes.

@@ -2,6 +2,7 @@ package method
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/mlecs/mlecs/learn/adapter"
 )
@@ -31,6 +32,15 @@ func ComponentsOf(e Evaluator) map[string]adapter.Component {
 	return e.(interface {
 		Components() map[string]adapter.Component
 	}).Components()
+}
+
+// InputOf is the input that a delta of components alone would be.
+func InputOf(id string, d Delta) Input {
+	d.Blobs = nil
+	for _, c := range d.Components {
+		d.Blobs = append(d.Blobs, Blob{Bytes: fmt.Append(nil, c)})
+	}
+	return d.Input(id)
 }
 
 // Rounds runs rounds of "mlecs" over learners that a test has made, and its end; with first 1 it starts with round 0.

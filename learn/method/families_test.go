@@ -222,7 +222,7 @@ func TestALateDeltaCountsAtADiscount(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		inputs = append(inputs, method.Input{ID: fmt.Sprint(i), Delta: *d})
+		inputs = append(inputs, d.Input(fmt.Sprint(i)))
 	}
 	a, err := f.cloud.Round(ctx, 3, inputs, nil)
 	if err != nil {

@@ -12,15 +12,11 @@ import (
 //
 // start is the aggregate that the edge absorbed last: the differences in its next delta are to that one still, so that a receiver needs no
 // other. The next Round makes that delta. On an error nothing has changed.
-func (e *Edge) Merge(round uint64, start *Aggregate, own Delta, others []Delta, modalities int) error {
-	weigh := func(d Delta) float64 {
-		return e.cfg.inputWeight(d.Rows, len(d.Modalities), modalities) * e.cfg.freshness(round, min(d.Round, round))
+func (e *Edge) Merge(round uint64, start *Aggregate, own Input, others []Input, modalities int) error {
+	weigh := func(in Input) float64 {
+		return float64(e.cfg.inputWeight(in.Rows, len(in.Modalities), modalities) * e.cfg.freshness(round, min(in.Round, round)))
 	}
-	inputs := []Input{{Delta: own}}
-	for _, d := range others {
-		inputs = append(inputs, Input{Delta: d})
-	}
-	averaged, _, _, err := aggregate(inputs, weigh, nil, 0, e.share)
+	averaged, _, _, err := aggregate(append([]Input{own}, others...), weigh, nil, 0, e.share)
 	if err != nil {
 		return fmt.Errorf("merging after round %d: %w", round, err)
 	}

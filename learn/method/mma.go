@@ -1,9 +1,12 @@
 package method
 
 import (
+	"bytes"
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 
 	"github.com/mlecs/mlecs/learn/adapter"
 )
@@ -18,14 +21,8 @@ const (
 // cloudInput is the index that stands for the cloud's own contribution.
 const cloudInput = -1
 
-// part is one input's version of a component.
-type part struct {
-	input     int
-	weight    float64
-	component adapter.Component
-}
-
-// inputWeight is what an input of some private rows and some of all modalities counts for by c's rule.
+// inputWeight is what an input of some private rows and some of all modalities counts for by c's rule. Products of weights are converted,
+// so that no compiler fuses them with a sum: they have the same bits on every machine.
 func (c Config) inputWeight(rows, some, all int) float64 {
 	coverage := min(float64(some)/float64(all), 1)
 	switch c.MeanRule() {
@@ -34,7 +31,7 @@ func (c Config) inputWeight(rows, some, all int) float64 {
 	case RuleModalities:
 		return coverage
 	}
-	return float64(max(rows, 0)) * coverage
+	return float64(float64(max(rows, 0)) * coverage)
 }
 
 // MeanRule is Rule, or what it means if it is empty.
@@ -51,7 +48,7 @@ func (c Config) freshness(round, trained uint64) float64 {
 	}
 	share := 1.0
 	for range round - trained {
-		share *= c.Stale
+		share = float64(share * c.Stale)
 	}
 	return share
 }
@@ -61,10 +58,10 @@ func (c Config) freshness(round, trained uint64) float64 {
 // Whoever has the same inputs, in any order, and own in the same one, gets the same bits; the components of one name and signature alone
 // give that part of the aggregate.
 func Mean(cfg Config, round uint64, inputs []Input, own []adapter.Component, ownRows, modalities int, share []string) (averaged []Averaged, weights []float64, rejected int, err error) {
-	weigh := func(d Delta) float64 {
-		return cfg.inputWeight(d.Rows, len(d.Modalities), modalities) * cfg.freshness(round, d.Round)
+	weigh := func(in Input) float64 {
+		return float64(cfg.inputWeight(in.Rows, len(in.Modalities), modalities) * cfg.freshness(round, in.Round))
 	}
-	ownWeight := cfg.ProxyWeight * cfg.inputWeight(ownRows, modalities, modalities)
+	ownWeight := float64(cfg.ProxyWeight * cfg.inputWeight(ownRows, modalities, modalities))
 	averaged, weights, rejected, err = aggregate(inputs, weigh, own, ownWeight, share)
 	if err != nil {
 		return nil, nil, rejected, err
@@ -80,105 +77,129 @@ func Mean(cfg Config, round uint64, inputs []Input, own []adapter.Component, own
 
 // aggregate is MMA: every component is averaged, by weigh, over the inputs whose name and signature are equal, and over the
 // cloud's own (index -1), which come last. ownWeight is that of all the cloud's own of one name and signature: its models have learned
-// from the same rows. Components whose kind is not in share, that are not finite, or that have
+// from the same rows. Parts whose kind is not in share, that are unusable, or that have
 // another structure than their signature says are left out and counted as rejected. The first of a signature, or the cloud's own if
 // there is one, says what the structure is. Averaged components come in order of name and signature; weights holds the weight of each
 // input as a whole.
-func aggregate(inputs []Input, weigh func(Delta) float64, mine []adapter.Component, ownWeight float64, share []string) (out []Averaged, weights []float64, rejected int, err error) {
+func aggregate(inputs []Input, weigh func(Input) float64, mine []adapter.Component, ownWeight float64, share []string) (out []Averaged, weights []float64, rejected int, err error) {
 	type key struct{ name, signature string }
-	groups := map[key][]part{}
-	structure := map[key]adapter.Component{}
-	own := map[key][]part{}
-	for _, c := range mine {
-		k := key{c.Name, c.Signature}
-		structure[k] = c
-		weight := ownWeight
-		if weight <= 0 {
-			weight = 1 // where it is alone
+	groups := map[key]*group{}
+	of := func(name, signature string) *group {
+		k := key{name, signature}
+		if groups[k] == nil {
+			groups[k] = &group{}
 		}
-		own[k] = append(own[k], part{cloudInput, weight, c})
+		return groups[k]
 	}
-	weights = make([]float64, len(inputs))
-	var total float64
+	for _, c := range mine {
+		g := of(c.Name, c.Signature)
+		g.own = append(g.own, c)
+	}
+	each := make([]float64, len(inputs))
 	for i, in := range inputs {
-		w, used := weigh(in.Delta), false
+		each[i] = weigh(in)
 		seen := map[string]bool{}
-		for _, c := range in.Delta.Components {
-			k := key{c.Name, c.Signature}
-			form, known := structure[k]
-			if !known {
-				form = c
-			}
-			if w <= 0 || seen[c.Name] || !slices.Contains(share, adapter.Kind(c.Name)) || c.Check() != nil || adapter.SameStructure(form, c) != nil {
+		for _, p := range in.Parts {
+			if each[i] <= 0 || seen[p.Name] || !slices.Contains(share, adapter.Kind(p.Name)) {
 				rejected++
 				continue
 			}
-			seen[c.Name], used = true, true
-			structure[k] = form
-			groups[k] = append(groups[k], part{i, w, c})
+			seen[p.Name] = true
+			g := of(p.Name, p.Signature)
+			g.parts = append(g.parts, part{p, i, in.ID, each[i]})
 		}
-		if used {
-			weights[i] = w
-			total += w
+	}
+	weights = make([]float64, len(inputs))
+	for _, k := range slices.SortedFunc(maps.Keys(groups), func(a, b key) int {
+		return cmp.Or(cmp.Compare(a.name, b.name), cmp.Compare(a.signature, b.signature))
+	}) {
+		a, misfits, err := groups[k].average(ownWeight)
+		if err != nil {
+			return nil, nil, rejected, fmt.Errorf("aggregating component %s: %w", k.name, err)
 		}
+		rejected += misfits
+		if len(a.Inputs) == 0 {
+			continue
+		}
+		out = append(out, a)
+		for _, i := range a.Inputs {
+			if i != cloudInput {
+				weights[i] = each[i]
+			}
+		}
+	}
+	var total float64
+	for _, w := range weights {
+		total += w
 	}
 	for i := range weights {
 		if total > 0 {
 			weights[i] /= total
 		}
 	}
-	for k, parts := range own {
-		if ownWeight > 0 || len(groups[k]) == 0 {
-			for _, p := range parts {
-				p.weight /= float64(len(parts))
-				groups[k] = append(groups[k], p)
-			}
-		}
-	}
-	for _, parts := range groups {
-		a, err := average(parts)
-		if err != nil {
-			return nil, nil, rejected, fmt.Errorf("aggregating: %w", err)
-		}
-		out = append(out, a)
-	}
-	slices.SortFunc(out, func(a, b Averaged) int {
-		return cmp.Or(cmp.Compare(a.Component.Name, b.Component.Name), cmp.Compare(a.Component.Signature, b.Component.Signature))
-	})
 	return out, weights, rejected, nil
 }
 
-// average is the weighted mean of one group, with weights that sum to 1. The order of the sum is that of the tensors' values, the cloud's
-// own last: it depends on what is averaged, and not on who sent it, so that equal seeds give equal bits whatever keys the nodes have.
-func average(parts []part) (Averaged, error) {
-	slices.SortStableFunc(parts, func(a, b part) int {
-		if a.input == cloudInput || b.input == cloudInput {
-			return cmp.Compare(b.input, a.input)
-		}
-		return compareValues(a.component, b.component)
-	})
-	var total float64
-	for _, p := range parts {
-		total += p.weight
-	}
-	var a Averaged
-	var components []adapter.Component
-	for _, p := range parts {
-		components = append(components, p.component)
-		a.Inputs = append(a.Inputs, p.input)
-		a.Weights = append(a.Weights, p.weight/total)
-	}
-	var err error
-	a.Component, err = adapter.WeightedMean(components, a.Weights)
-	return a, err
+// group is all that there is of a component.
+type group struct {
+	parts []part
+	own   []adapter.Component // the cloud's
 }
 
-// compareValues orders two components of one structure by the first value in which they differ.
-func compareValues(a, b adapter.Component) int {
-	for i := range a.Tensors {
-		if c := slices.Compare(a.Tensors[i].Data, b.Tensors[i].Data); c != 0 {
-			return c
+// part is a part of an input with what it counts for.
+type part struct {
+	Part
+	input  int
+	id     string
+	weight float64
+}
+
+// average is the weighted mean of a group, with weights that sum to 1, and how many of its parts were of no use; if all were, there are no
+// inputs. The order of the sum is that of the parts' digests, the cloud's own last: it is known before any part is read, and depends on what
+// is averaged and not on who sent it, so that equal seeds give equal bits whatever keys the nodes have.
+func (g *group) average(ownWeight float64) (a Averaged, misfits int, err error) {
+	slices.SortFunc(g.parts, func(a, b part) int {
+		return cmp.Or(bytes.Compare(a.Digest[:], b.Digest[:]), cmp.Compare(a.weight, b.weight), strings.Compare(a.id, b.id))
+	})
+	var mean adapter.RunningMean
+	if len(g.own) > 0 {
+		mean.Expect(g.own[0])
+	}
+	sources := make([]adapter.Source, len(g.parts))
+	for i, p := range g.parts {
+		sources[i] = adapter.Source{Weight: p.weight, Open: p.Open}
+	}
+	left, err := mean.AddAll(sources)
+	if err != nil {
+		return a, 0, err
+	}
+	var total float64
+	for i, p := range g.parts {
+		if !slices.Contains(left, i) {
+			a.Inputs, a.Weights = append(a.Inputs, p.input), append(a.Weights, p.weight)
+			total += p.weight
 		}
 	}
-	return 0
+	if ownWeight > 0 || len(a.Inputs) == 0 {
+		weight := ownWeight
+		if weight <= 0 {
+			weight = 1 // where it is alone
+		}
+		weight /= float64(len(g.own))
+		for _, c := range g.own {
+			if err := mean.Add(c, weight); err != nil {
+				return a, 0, err
+			}
+			a.Inputs, a.Weights = append(a.Inputs, cloudInput), append(a.Weights, weight)
+			total += weight
+		}
+	}
+	if len(a.Inputs) == 0 {
+		return a, len(left), nil
+	}
+	for i := range a.Weights {
+		a.Weights[i] /= total
+	}
+	a.Component, err = mean.Mean()
+	return a, len(left), err
 }

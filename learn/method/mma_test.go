@@ -16,12 +16,12 @@ func component(name string, values ...float32) adapter.Component {
 }
 
 func delta(rows int, modalities []string, cs ...adapter.Component) Input {
-	return Input{Delta: Delta{Rows: rows, Modalities: modalities, Components: cs}}
+	return InputOf("", Delta{Rows: rows, Modalities: modalities, Components: cs})
 }
 
 // byRows is inputWeight among a number of modalities.
-func byRows(modalities int) func(Delta) float64 {
-	return func(d Delta) float64 { return Config{}.inputWeight(d.Rows, len(d.Modalities), modalities) }
+func byRows(modalities int) func(Input) float64 {
+	return func(in Input) float64 { return Config{}.inputWeight(in.Rows, len(in.Modalities), modalities) }
 }
 
 func TestRulesWeighInputs(t *testing.T) {
@@ -61,7 +61,7 @@ func TestAggregateByHand(t *testing.T) {
 		inputs  []int
 		weights []float64
 	}{
-		"lora":          {1.8, []int{0, 2, 1, -1}, []float64{0.2, 0.4, 0.2, 0.2}}, // (10 + 50 + 40 - 10) / 50, in order of value
+		"lora":          {1.8, []int{2, 0, 1, -1}, []float64{0.4, 0.2, 0.2, 0.2}}, // (10 + 50 + 40 - 10) / 50, in order of digest
 		"encoder/image": {30, []int{0, 2}, []float64{1. / 3, 2. / 3}},
 		"encoder/depth": {5, []int{-1}, []float64{1}},
 		"connector/all": {7, []int{1}, []float64{1}},
@@ -158,7 +158,7 @@ func TestOnlyEqualSignaturesAreAveraged(t *testing.T) {
 				t.Errorf("the odd one became %v of %v", d, a.Inputs)
 			}
 		default:
-			if d[0] != 2 || !slices.Equal(a.Inputs, []int{0, 2}) {
+			if d[0] != 2 || !slices.Equal(a.Inputs, []int{2, 0}) { // in order of digest
 				t.Errorf("the pair became %v of %v", d, a.Inputs)
 			}
 		}
@@ -199,7 +199,11 @@ func TestAggregateProperties(t *testing.T) {
 			n := rapid.IntRange(1, 3).Draw(t, "modalities")
 			return delta(rapid.IntRange(1, 1000).Draw(t, "rows"), all[:n], component("lora", rapid.Float32Range(-10, 10).Draw(t, "value")))
 		}), 1, 6).Draw(t, "inputs")
-		first := inputs[0].Delta.Components[0].Tensors[0].Data[0]
+		sent, err := inputs[0].Parts[0].Open(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		first := sent.Tensors[0].Data[0]
 		out, weights, _, err := aggregate(inputs, byRows(3), []adapter.Component{component("lora", 0)}, rapid.Float64Range(0, 100).Draw(t, "own"), everything)
 		if err != nil {
 			t.Fatal(err)
@@ -215,12 +219,12 @@ func TestAggregateProperties(t *testing.T) {
 		}
 		for i, a := range inputs {
 			for j, b := range inputs {
-				if a.Delta.Rows >= b.Delta.Rows && len(a.Delta.Modalities) >= len(b.Delta.Modalities) && weights[i] < weights[j] {
+				if a.Rows >= b.Rows && len(a.Modalities) >= len(b.Modalities) && weights[i] < weights[j] {
 					t.Fatalf("input %d has no less than %d but weighs less: %v", i, j, weights)
 				}
 			}
 		}
-		if inputs[0].Delta.Components[0].Tensors[0].Data[0] != first {
+		if sent.Tensors[0].Data[0] != first {
 			t.Fatal("an input changed")
 		}
 	})

@@ -49,7 +49,7 @@ func (t *together) round(ctx context.Context, round uint64, wire *tally, p Progr
 			for k, c := range d.Components {
 				wire.up[c.Name] += int64(len(d.Blobs[k].Bytes))
 			}
-			inputs = append(inputs, Input{ID: fmt.Sprintf("edge-%d/round-%d", i, round), Delta: *d})
+			inputs = append(inputs, d.Input(fmt.Sprintf("edge-%d/round-%d", i, round)))
 		}
 	}
 	a, err := t.cloud.Round(ctx, round, inputs, p)
