@@ -1,14 +1,19 @@
 #!/bin/sh
-# benchmarks.sh CONFIG THREADS: training steps of mlecs and PyTorch in turn, A B A B, and the ratio of their medians.
+# benchmarks.sh WHAT CONFIG THREADS [OPTION...]: mlecs bench WHAT (step or generate) and PyTorch in turn, A B A B, and the ratio of their medians.
+# Options go to both: --runs N, --processor-time. KERNEL=AVX2 has both compute as on a processor without AVX-512.
 set -eu
-config=${1:-A} threads=${2:-1} here=$(dirname "$0")
+what=${1:-step} config=${2:-A} threads=${3:-1} here=$(dirname "$0")
+[ $# -lt 3 ] || shift 3
 out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT
 export OMP_NUM_THREADS="$threads" GOMAXPROCS="$threads"
+if [ "${KERNEL:-}" = AVX2 ]; then
+	export OPENBLAS_CORETYPE=Haswell ATEN_CPU_CAPABILITY=avx2 DNNL_MAX_CPU_ISA=AVX2
+fi
 for i in 1 2 3 4; do
-	mlecs bench step --config "$config" --threads "$threads" --json - | tr -d '\n' >>"$out/mlecs"
+	mlecs bench "$what" --config "$config" --threads "$threads" --kernel "${KERNEL:-}" --json - "$@" | tr -d '\n' >>"$out/mlecs"
 	echo >>"$out/mlecs"
-	python3 "$here/benchmarks.py" step --config "$config" --threads "$threads" >>"$out/torch"
+	python3 "$here/benchmarks.py" "$what" --config "$config" --threads "$threads" "$@" >>"$out/torch"
 done
 python3 - "$out" <<'PY'
 import json, statistics, sys

@@ -25,6 +25,7 @@ type benchOptions struct {
 	json    string
 	dtype   dtypeFlag
 	profile bool
+	cpu     bool
 }
 
 // benchmark is one measurement: what it found, and how to print that.
@@ -83,6 +84,7 @@ func newBenchmarkCommand(b benchmark) *cobra.Command {
 	f.IntVar(&o.runs, "runs", b.runs, "repetitions that count")
 	f.IntVar(&o.threads, "threads", runtime.GOMAXPROCS(0), "threads to compute with")
 	f.StringVar(&o.kernel, "kernel", "", "arithmetic of the processor to use: "+strings.Join(kernel.Kernels(), ", ")+" (default: the first)")
+	f.BoolVar(&o.cpu, "processor-time", false, "time what the threads use of the processors, summed, in place of the clock: for busy machines and --threads 1")
 	f.StringVar(&o.json, "json", "", "write the result as JSON to this file; - is the standard output")
 	return cmd
 }
@@ -99,7 +101,11 @@ func runBenchmark(cmd *cobra.Command, b benchmark, o *benchOptions) error {
 		defer kernel.Use(used)
 	}
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(o.threads))
-	result, print, err := b.measure(cmd.Context(), o)
+	ctx := cmd.Context()
+	if o.cpu {
+		ctx = bench.WithProcessorTime(ctx)
+	}
+	result, print, err := b.measure(ctx, o)
 	if err != nil {
 		return fmt.Errorf("measure %s: %w", b.use, err)
 	}

@@ -14,5 +14,3 @@ func processorTime() time.Duration {
 	}
 	return time.Duration(t.Nano())
 }
-
-var begin = time.Now()

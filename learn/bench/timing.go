@@ -34,18 +34,19 @@ func measure(ctx context.Context, n int, f func() error) (Timing, error) {
 // measureInTurn is measure of several functions that are compared: each runs once before any runs again, so that what else the machine does
 // costs all alike.
 func measureInTurn(ctx context.Context, n int, fs ...func() error) ([]Timing, error) {
+	clock := clockOf(ctx)
 	times := make([][]float64, len(fs))
 	for i := range warmUps + n {
 		for j, f := range fs {
 			if err := ctx.Err(); err != nil {
 				return nil, err
 			}
-			start := time.Now()
+			start := clock()
 			if err := f(); err != nil {
 				return nil, err
 			}
 			if i >= warmUps {
-				times[j] = append(times[j], float64(time.Since(start).Nanoseconds())/1e6)
+				times[j] = append(times[j], milliseconds(clock()-start))
 			}
 		}
 	}
@@ -57,6 +58,24 @@ func measureInTurn(ctx context.Context, n int, fs ...func() error) ([]Timing, er
 	}
 	return all, nil
 }
+
+type clockKey struct{}
+
+// WithProcessorTime makes measurements count what all threads together use of the processors, where the system tells it: on a machine that is
+// busy with other things, the time of a single thread can be compared so.
+func WithProcessorTime(ctx context.Context) context.Context {
+	return context.WithValue(ctx, clockKey{}, processorTime)
+}
+
+func clockOf(ctx context.Context) func() time.Duration {
+	if clock, ok := ctx.Value(clockKey{}).(func() time.Duration); ok {
+		return clock
+	}
+	return func() time.Duration { return time.Since(begin) }
+}
+
+// begin is when clocks begin.
+var begin = time.Now()
 
 // Machine is what a measurement ran on.
 type Machine struct {

@@ -1,6 +1,7 @@
 package model_test
 
 import (
+	"runtime"
 	"testing"
 
 	"github.com/mlecs/mlecs/learn/model"
@@ -36,5 +37,36 @@ func TestWarmStepAllocatesNothing(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// TestWarmStepOnTwoThreadsAllocatesNothing: of several stretches of steps one must do without, because the runtime allocates now and then
+// where goroutines start.
+func TestWarmStepOnTwoThreadsAllocatesNothing(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(2))
+	for _, family := range []model.Family{model.GPT2, model.Llama} {
+		t.Run(family.String(), func(t *testing.T) {
+			m, batch := falls.model(t, family, 128, 2) // large enough for the products to be divided
+			stretch := func(steps int) uint64 {
+				var before, after runtime.MemStats
+				runtime.ReadMemStats(&before)
+				for range steps {
+					if _, err := m.Step(batch, model.Objective{LM: 1, LR: 1e-3, Clip: 1}, 1); err != nil {
+						t.Fatal(err)
+					}
+				}
+				runtime.ReadMemStats(&after)
+				return after.Mallocs - before.Mallocs
+			}
+			stretch(2)
+			least := stretch(3)
+			for range 20 {
+				if least == 0 {
+					return
+				}
+				least = min(least, stretch(3))
+			}
+			t.Errorf("at least %d allocations in 3 steps", least)
+		})
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"gorgonia.org/gorgonia"
 
 	"github.com/mlecs/mlecs/learn/adapter"
+	"github.com/mlecs/mlecs/learn/kernel"
 	"github.com/mlecs/mlecs/learn/op"
 )
 
@@ -152,8 +153,22 @@ func closeTo(t *testing.T, what string, got, want []float32, atol, rtol float64)
 	return most
 }
 
-func TestReferenceGPT2(t *testing.T)  { testReference(t, "gpt2-tiny") }
-func TestReferenceLlama(t *testing.T) { testReference(t, "llama-tiny") }
+func TestReferenceGPT2(t *testing.T)  { eachKernel(t, "gpt2-tiny", testReference) }
+func TestReferenceLlama(t *testing.T) { eachKernel(t, "llama-tiny", testReference) }
+
+// eachKernel runs a test with every implementation of the arithmetic that this machine can run.
+func eachKernel(t *testing.T, name string, test func(t *testing.T, name string)) {
+	used := kernel.Active()
+	defer kernel.Use(used)
+	for _, k := range kernel.Kernels() {
+		t.Run(k, func(t *testing.T) {
+			if err := kernel.Use(k); err != nil {
+				t.Fatal(err)
+			}
+			test(t, name)
+		})
+	}
+}
 
 // testReference compares logits, losses and gradients, with and without LoRA and soft prompt.
 func testReference(t *testing.T, name string) {
@@ -266,8 +281,8 @@ func logitsOf(base *Base, hidden []float32) []float32 {
 	return out
 }
 
-func TestReferenceGPT2Greedy(t *testing.T)  { testReferenceGreedy(t, "gpt2-tiny") }
-func TestReferenceLlamaGreedy(t *testing.T) { testReferenceGreedy(t, "llama-tiny") }
+func TestReferenceGPT2Greedy(t *testing.T)  { eachKernel(t, "gpt2-tiny", testReferenceGreedy) }
+func TestReferenceLlamaGreedy(t *testing.T) { eachKernel(t, "llama-tiny", testReferenceGreedy) }
 
 func testReferenceGreedy(t *testing.T, name string) {
 	c := loadReference(t, name)

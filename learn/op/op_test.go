@@ -8,6 +8,7 @@ import (
 	"gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 
+	"github.com/mlecs/mlecs/learn/kernel"
 	"github.com/mlecs/mlecs/learn/op"
 )
 
@@ -46,6 +47,20 @@ func (p *pick) of(x []float32) float64 {
 		sum += float64(w) * float64(x[i])
 	}
 	return sum
+}
+
+// eachKernel runs a test with every implementation of the arithmetic that this machine can run.
+func eachKernel(t *testing.T, test func(t *testing.T)) {
+	used := kernel.Active()
+	defer kernel.Use(used)
+	for _, name := range kernel.Kernels() {
+		t.Run(name, func(t *testing.T) {
+			if err := kernel.Use(name); err != nil {
+				t.Fatal(err)
+			}
+			test(t)
+		})
+	}
 }
 
 // checkGradients compares the gradients that Gorgonia's tape computes through f with fourth-order central differences.
@@ -133,6 +148,7 @@ func TestGradients(t *testing.T) {
 		}
 		return l
 	}
+	stored := false // whether frozen maps are stored with few digits, and LoRA tunes the first alone
 	// leavesOf are x and the parameters of a block of width 6, with LoRA of the given rank on all maps but one. The second norm
 	// comes after the map of index out.
 	leavesOf := func(b *op.Block, norm func() []leaf, rank int, freeze bool, out int, shapes ...[2]int) (*op.Block, []leaf) {
@@ -150,7 +166,14 @@ func TestGradients(t *testing.T) {
 			} else {
 				base(random(r, 0.3, s[0], s[1]), random(r, 0.3, s[1]))
 			}
-			if i != 2 && rank > 0 {
+			if stored {
+				w := leaves[len(leaves)-1]
+				if !f.NoBias {
+					w = leaves[len(leaves)-2]
+				}
+				f.Frozen = kernel.Freeze(kernel.Int8, w.shape[0], w.shape[1], w.data)
+			}
+			if i != 2 && rank > 0 && !(stored && i > 0) {
 				f.Rank, f.Scale = rank, 1.5
 				leaves = append(leaves, random(r, 0.4, rank, shapes[i][0]), random(r, 0.4, shapes[i][1], rank))
 			}
@@ -180,6 +203,14 @@ func TestGradients(t *testing.T) {
 		{"layer norm, frozen", &op.LayerNorm{Eps: 1e-5}, []leaf{random(r, 1, 3, 5), frozen(gain(5)), frozen(random(r, 1, 5))}},
 		{"gelu", &op.GELU{}, []leaf{random(r, 2, 4, 5)}},
 		{"affine", &op.Affine{}, append([]leaf{random(r, 1, 4, 3)}, affine(3, 5, 0)...)},
+		{"affine over several tiles", &op.Affine{}, append([]leaf{random(r, 1, 13, 37)}, affine(37, 45, 0)...)},
+		{"affine stored in bytes", &op.Affine{NoBias: true, Frozen: kernel.Freeze(kernel.Int8, 37, 45, random(r, 0.3, 37, 45).data)},
+			[]leaf{random(r, 1, 13, 37), frozen(random(r, 0.3, 37, 45))}},
+		{"cross-entropy, stored head", &op.CrossEntropy{At: []int32{0, 2, 5}, Target: []int32{3, 0, 6}, Head: op.Head{Frozen: kernel.Freeze(kernel.BFloat16, 7, 4, random(r, 0.7, 7, 4).data)}},
+			[]leaf{random(r, 1, 6, 4), frozen(random(r, 0.7, 7, 4))}},
+		{"embedding, stored tables", &op.Embed{Rows: 2, Slots: 1, Prompt: 2, IDs: []int32{1, 4}, From: []int32{0, 1},
+			Tokens: kernel.Freeze(kernel.Int8, 5, 4, random(r, 1, 5, 4).data), Positions: kernel.Freeze(kernel.BFloat16, 6, 4, random(r, 1, 6, 4).data)},
+			[]leaf{frozen(random(r, 1, 5, 4)), frozen(random(r, 1, 6, 4)), random(r, 1, 2, 8)}},
 		{"affine of data", &op.Affine{}, append([]leaf{frozen(random(r, 1, 4, 3))}, affine(3, 5, 0)...)},
 		{"affine with LoRA", &op.Affine{Rank: 2, Scale: 2}, append([]leaf{random(r, 1, 4, 3)}, affine(3, 5, 2)...)},
 		{"frozen affine with LoRA", &op.Affine{Rank: 2, Scale: 2}, append([]leaf{random(r, 1, 4, 3)}, frozenBase(affine(3, 5, 2))...)},
@@ -237,13 +268,20 @@ func TestGradients(t *testing.T) {
 		last.Sequences = &op.Sequences{Lengths: []int{4, 0, 1, 2}}
 		last.Most, last.Keep = 6, []int32{2, 3, 3, 4, 6}
 		tests = append(tests, test{family + " block that keeps some rows", last, leaves})
+		// LoRA on the way in alone, all else stored with few digits: what no gradient needs is not kept.
+		stored = true
+		few, leaves := build(2, true)
+		stored = false
+		tests = append(tests, test{family + " block, stored weights", few, leaves})
 		dropping, leaves := build(2, true)
 		for _, i := range []int{0, 3} {
 			dropping.Affines()[i].Noise = noise
 		}
 		tests = append(tests, test{family + " block, LoRA with dropout", dropping, leaves})
 	}
-	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) { checkGradients(t, test.f, test.leaves...) })
-	}
+	eachKernel(t, func(t *testing.T) {
+		for _, test := range tests {
+			t.Run(test.name, func(t *testing.T) { checkGradients(t, test.f, test.leaves...) })
+		}
+	})
 }
