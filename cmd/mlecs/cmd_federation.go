@@ -69,7 +69,7 @@ GPT-2 and a Llama that are pretrained here. An edge chooses its family when it j
 	f.Float64Var(&o.method.LR, "lr", o.method.LR, "learning rate of AdamW")
 	f.StringVar(&o.method.Codec, "codec", o.method.Codec, "codec of deltas: safetensors, bf16, int8, int4, topk[:FRACTION] or lowrank[:FRACTION]")
 	f.StringVar(&o.method.AggregateCodec, "aggregate-codec", o.method.AggregateCodec, "codec of aggregates: safetensors, bf16 or int8")
-	f.StringVar(&o.method.SupervisionCodec, "supervision-codec", o.method.SupervisionCodec, "codec of fused representations and soft targets: safetensors, bf16 or int8")
+	f.StringVar(&o.method.SupervisionCodec, "supervision-codec", o.method.SupervisionCodec, "codec of fused representations and soft targets: safetensors, bf16, int8 or int4")
 	f.StringVar(&o.method.Contrast, "contrast", o.method.Contrast, "loss of CCL: similarity or gram")
 	f.IntVar(&o.method.Spec.Width, "width", o.method.Spec.Width, "channels of the first family's encoders")
 	f.IntVar(&o.method.Spec.Projection, "projection", o.method.Spec.Projection, "width of a modality's vector, in the first family")

@@ -28,7 +28,7 @@ func dealFlags(f *pflag.FlagSet, s *experiment.Setting, tuned *string) {
 func wireFlags(f *pflag.FlagSet, s *experiment.Setting) {
 	f.StringVar(&s.Codec, "codec", s.Codec, "codec of deltas: safetensors, bf16, int8, int4, topk[:FRACTION] or lowrank[:FRACTION] (default int8)")
 	f.StringVar(&s.AggregateCodec, "aggregate-codec", s.AggregateCodec, "codec of aggregates: safetensors, bf16 or int8 (default int8)")
-	f.StringVar(&s.SupervisionCodec, "supervision-codec", s.SupervisionCodec, "codec of fused representations and soft targets: safetensors, bf16 or int8 (default int8)")
+	f.StringVar(&s.SupervisionCodec, "supervision-codec", s.SupervisionCodec, "codec of fused representations and soft targets: safetensors, bf16, int8 or int4 (default int8)")
 	f.Float64Var(&s.DPClip, "dp-clip", s.DPClip, "clip what leaves an edge in a round to this Euclidean norm; 0: do not")
 	f.Float64Var(&s.DPNoise, "dp-noise", s.DPNoise, "add normal noise of this many times --dp-clip; 0: none")
 }

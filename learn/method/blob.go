@@ -83,9 +83,15 @@ func (c Config) validateCodecs() error {
 		return fmt.Errorf("method: codec: %w", err)
 	}
 	whole := []string{adapter.CodecSafetensors, adapter.CodecBF16, adapter.CodecInt8}
-	for _, f := range []struct{ name, value string }{{"aggregate_codec", c.AggregateCodec}, {"supervision_codec", c.SupervisionCodec}} {
-		if !slices.Contains(whole, f.value) {
-			return fmt.Errorf("method: %s is %q; it must be one of %v", f.name, f.value, whole)
+	for _, f := range []struct {
+		name, value string
+		allowed     []string
+	}{
+		{"aggregate_codec", c.AggregateCodec, whole},
+		{"supervision_codec", c.SupervisionCodec, append(whole, adapter.CodecInt4)}, // nobody builds on representations
+	} {
+		if !slices.Contains(f.allowed, f.value) {
+			return fmt.Errorf("method: %s is %q; it must be one of %v", f.name, f.value, f.allowed)
 		}
 	}
 	return nil

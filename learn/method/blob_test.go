@@ -153,7 +153,7 @@ func TestConfigRefusesCodecs(t *testing.T) {
 		`codec "zip" is not known`: func(c *method.Config) { c.Codec = "zip" },
 		`codec "" is not known`:    func(c *method.Config) { c.Codec = "" },
 		`aggregate_codec is "lowrank"; it must be one of [safetensors bf16`: func(c *method.Config) { c.AggregateCodec = "lowrank" },
-		`supervision_codec is "int4"`:                                       func(c *method.Config) { c.SupervisionCodec = "int4" },
+		`supervision_codec is "topk"`:                                       func(c *method.Config) { c.SupervisionCodec = "topk" },
 	} {
 		c := method.Default()
 		spoil(&c)

@@ -47,7 +47,7 @@ type Config struct {
 	// How what is exchanged is encoded, as adapter.ParseCodec reads it.
 	Codec            string `json:"codec"`             // of deltas: any codec
 	AggregateCodec   string `json:"aggregate_codec"`   // safetensors, bf16 or int8
-	SupervisionCodec string `json:"supervision_codec"` // safetensors, bf16 or int8
+	SupervisionCodec string `json:"supervision_codec"` // safetensors, bf16, int8 or int4
 }
 
 // Values of Config.PublicLabels.
