@@ -41,7 +41,7 @@ type Options struct {
 // demonstration has no time for many. Edges with so many rows of their own gain by a short adaptation to them at the end.
 func Defaults() Options {
 	return Options{
-		Setting: experiment.Setting{Nodes: 3, Families: 1, PublicLabels: method.LabelsCloud, Rounds: 3, Steps: 600, AdaptSteps: 24},
+		Setting: experiment.Setting{Nodes: 3, Families: 1, PublicLabels: method.LabelsCloud, Rounds: 3, Steps: 600, AdaptSteps: 40},
 		// Long rounds want smaller steps, and an edge that has as many public rows as private ones wants more of them on those.
 		Tuned:       experiment.Tuned{"mlecs": []byte(`{"lr":0.002,"ccl_steps":80,"amt_steps":120,"cloud_steps":120}`)},
 		Supers:      1,
