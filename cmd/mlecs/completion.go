@@ -39,6 +39,9 @@ func completeWords(cmd *cobra.Command) {
 	if cmd.ValidArgsFunction == nil && strings.Contains(arguments, "CID") {
 		cmd.ValidArgsFunction = completeCIDs
 	}
+	if cmd.ValidArgsFunction == nil && strings.Contains(arguments, "PEER") {
+		cmd.ValidArgsFunction = completePeers
+	}
 	if cmd.ValidArgsFunction == nil && strings.Contains(arguments, "NAME") && cmd.Flags().Lookup("out") != nil {
 		cmd.ValidArgsFunction = func(cmd *cobra.Command, args []string, begun string) ([]cobra.Completion, cobra.ShellCompDirective) {
 			if len(args) > 0 {
@@ -76,6 +79,41 @@ func completeNodes(cmd *cobra.Command, _ []string, _ string) ([]cobra.Completion
 		words = append(words, cobra.CompletionWithDesc(m.Name, m.Role))
 	}
 	return words, cobra.ShellCompDirectiveNoFileComp
+}
+
+// completePeers gives the peer ids and names of the members that the running node knows.
+func completePeers(cmd *cobra.Command, args []string, begun string) ([]cobra.Completion, cobra.ShellCompDirective) {
+	const none = cobra.ShellCompDirectiveNoFileComp
+	if len(args) > 0 {
+		return nil, none
+	}
+	f := homeFlags{home: given(cmd, "home"), node: given(cmd, "node"), out: given(cmd, "out")}
+	ctx, cancel := context.WithTimeout(context.Background(), completionPatience)
+	defer cancel()
+	client, err := f.dial(ctx)
+	if err != nil {
+		return nil, none
+	}
+	defer client.Close()
+	members, err := client.Members(ctx)
+	if err != nil {
+		return nil, none
+	}
+	return memberWords(members, begun), none
+}
+
+// memberWords gives what begins as begun: names, and the ids of members.
+func memberWords(members []api.Member, begun string) []cobra.Completion {
+	var words []cobra.Completion
+	for _, m := range members {
+		if m.Name != "" && strings.HasPrefix(m.Name, begun) {
+			words = append(words, cobra.CompletionWithDesc(m.Name, m.Role+", "+m.State))
+		}
+		if begun != "" && strings.HasPrefix(m.PeerID, begun) {
+			words = append(words, cobra.CompletionWithDesc(m.PeerID, strings.TrimSpace(m.Name+" "+m.State)))
+		}
+	}
+	return words
 }
 
 // completeCIDs gives the CIDs of the running node's newest deltas, and of aggregates where a command is not about deltas.

@@ -85,6 +85,7 @@ func TestCompletion(t *testing.T) {
 		{"roles", []string{"invite", "--role", ""}, "super"},
 		{"levels", []string{"log", "p2p", "de"}, "debug"},
 		{"nodes, where there is no testnet", []string{"status", "--node", ""}, ":4"},
+		{"members, where no node runs", []string{"revoke", ""}, ":4"},
 		{"CIDs, where no node runs", []string{"delta", "show", ""}, ":36"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -97,6 +98,12 @@ func TestCompletion(t *testing.T) {
 	rounds := []api.Round{{Round: 1, Aggregate: "bafyA1"}, {Round: 2, Aggregate: "bafyA2"}}
 	deltas := []api.Delta{{CID: "bafyD1", Round: 1, AuthorName: "edge-1"}, {CID: "other", Round: 2}}
 	got := strings.Join(cidWords(rounds, deltas, "bafy"), "; ")
+	members := []api.Member{{Name: "kitchen", PeerID: "12D3A", Role: "edge", State: "away"}, {PeerID: "12D3B", State: "invited"}}
+	for begun, want := range map[string]string{"": "kitchen\tedge, away", "k": "kitchen\tedge, away", "12D3": "12D3A\tkitchen away; 12D3B\tinvited", "x": ""} {
+		if got := strings.Join(memberWords(members, begun), "; "); got != want {
+			t.Errorf("members from %q: got %q, want %q", begun, got, want)
+		}
+	}
 	if want := "bafyA2\taggregate of round 2; bafyA1\taggregate of round 1; bafyD1\tdelta of round 1 by edge-1"; got != want {
 		t.Errorf("CIDs: got %q, want %q", got, want)
 	}
