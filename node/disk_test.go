@@ -109,6 +109,13 @@ func TestDoctorsFindings(t *testing.T) {
 		{"a good certificate", examineMembership(now, member, self(api.Member{Expires: now.Unix() + 400*86400}))[0], FindingGood, ""},
 		{"loopback only", examineReach(Config{}, &api.Status{Addrs: []string{"/ip4/127.0.0.1/tcp/1/p2p/12D3"}}), FindingWarn, "listen"},
 		{"a super-peer behind NAT", examineReach(Config{}, &api.Status{Role: "super", Addrs: []string{"/ip4/192.168.1.2/tcp/1"}}), FindingWarn, "announce"},
+		{"dialled by members", examineReach(Config{}, &api.Status{Reach: api.Reach{Reachable: []string{"/ip4/203.0.113.7/tcp/4001"}}}), FindingGood, ""},
+		{"a super-peer behind a firewall", examineReach(Config{}, &api.Status{Role: "super", Reach: api.Reach{Unreachable: []string{"/ip4/203.0.113.7/tcp/4001"}}}), FindingBad, "firewall"},
+		{"an edge with places", examineReach(Config{}, &api.Status{Reach: api.Reach{Places: []string{"a", "b"}}}), FindingGood, ""},
+		{"an edge behind a firewall without places", examineReach(Config{}, &api.Status{Reach: api.Reach{Unreachable: []string{"/ip4/203.0.113.7/tcp/4001"}}}), FindingWarn, "p2p.relay"},
+		{"an edge that listens nowhere", examineReach(Config{}, &api.Status{Running: true}), FindingWarn, "p2p.listen"},
+		{"a hard router", examineRouter(Config{}, &api.Status{Reach: api.Reach{NAT: "hard"}}), FindingWarn, "port_map"},
+		{"an easy router", examineRouter(Config{}, &api.Status{Reach: api.Reach{NAT: "easy"}}), FindingGood, ""},
 		{"nobody in reach", examinePeers(member, []api.Member{{State: api.MemberAway}}), FindingBad, "bootstrap"},
 		{"no super-peer in reach", examinePeers(member, []api.Member{{State: api.MemberConnected, Role: "edge"}}), FindingWarn, "super-peer"},
 	} {

@@ -27,7 +27,7 @@ const (
 
 // Finding is what Doctor says of one part of a node.
 type Finding struct {
-	Part   string `json:"part"` // clock, disk, memory, membership, ports, reachability, peers
+	Part   string `json:"part"` // clock, disk, memory, membership, ports, reachability, NAT, peers, ...
 	Level  string `json:"level"`
 	Text   string `json:"text"`
 	Advice string `json:"advice"` // what to do; empty if the finding is good
@@ -76,7 +76,7 @@ func (h *Home) Doctor(ctx context.Context) ([]Finding, error) {
 	findings = append(findings, examineDisk(h.Dir, free, status.DiskBytes), examineMemory(availableMemory(), status.Role, status.Running, models))
 	findings = append(findings, examineMembership(time.Now(), status, members)...)
 	findings = append(findings, examinePorts(cfg, status)...)
-	findings = append(findings, examineReach(cfg, status), examinePeers(status, members))
+	findings = append(findings, examineReach(cfg, status), examineRouter(cfg, status), examinePeers(status, members))
 	if status.Role == string(record.RoleEdge) {
 		findings = append(findings, h.examineData(cfg))
 	}
@@ -174,9 +174,20 @@ func examinePorts(cfg Config, s *api.Status) []Finding {
 	return out
 }
 
-// examineReach tells from where the node's addresses can be dialled.
+// examineReach tells from where the node can be reached: by what members found when they dialled back, and by its addresses before.
 func examineReach(cfg Config, s *api.Status) Finding {
-	if len(s.Addrs) == 0 {
+	switch super := s.Role == string(record.RoleSuper); {
+	case len(s.Reach.Reachable) > 0:
+		return Finding{"reachability", FindingGood, "members have dialled it at " + strings.Join(s.Reach.Reachable, ", "), ""}
+	case len(s.Reach.Unreachable) > 0 && super:
+		return Finding{"reachability", FindingBad, "members could not dial " + strings.Join(s.Reach.Unreachable, ", "), "let TCP and UDP through the firewall, or forward the ports, to the addresses in p2p.listen; name the outer ones in p2p.announce"}
+	case len(s.Reach.Places) > 0:
+		return Finding{"reachability", FindingGood, fmt.Sprintf("reached through %d super-peers, and directly from its own network", len(s.Reach.Places)), ""}
+	case len(s.Reach.Unreachable) > 0:
+		return Finding{"reachability", FindingWarn, "members could not dial " + strings.Join(s.Reach.Unreachable, ", ") + ", and no super-peer gives it a place", "set p2p.relay here and on super-peers, or forward a port to a fixed p2p.listen address"}
+	case len(s.Addrs) == 0 && s.Running:
+		return Finding{"reachability", FindingWarn, "it listens nowhere, and no super-peer gives it a place", "connect to a super-peer with p2p.relay, or name an address in p2p.listen"}
+	case len(s.Addrs) == 0:
 		return Finding{"reachability", FindingGood, "not known while the node does not run", ""}
 	}
 	public, private := 0, 0
@@ -200,6 +211,21 @@ func examineReach(cfg Config, s *api.Status) Finding {
 		return Finding{"reachability", FindingGood, "reached from its own network; it dials others itself", ""}
 	}
 	return Finding{"reachability", FindingWarn, "only this machine can dial this node", "listen on /ip4/0.0.0.0/tcp/PORT in p2p.listen, unless all members are on this machine"}
+}
+
+// examineRouter tells what kind of router is in front.
+func examineRouter(cfg Config, s *api.Status) Finding {
+	switch {
+	case len(s.Reach.Reachable) > 0:
+		return Finding{"NAT", FindingGood, "none in the way", ""}
+	case s.Reach.NAT == "hard" && cfg.P2P.Relay:
+		return Finding{"NAT", FindingWarn, "the router gives every peer another port, so that hole punching fails: connections of others go through super-peers, which is slower", "set p2p.port_map, or forward a port and name it in p2p.announce"}
+	case s.Reach.NAT == "hard":
+		return Finding{"NAT", FindingWarn, "the router gives every peer another port: others cannot connect", "set p2p.relay or p2p.port_map, or forward a port and name it in p2p.announce"}
+	case s.Reach.NAT == "easy":
+		return Finding{"NAT", FindingGood, "a router that hole punching gets through", ""}
+	}
+	return Finding{"NAT", FindingGood, "no router was seen; it takes some members outside this network to tell", ""}
 }
 
 func examinePeers(s *api.Status, members []api.Member) Finding {

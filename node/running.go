@@ -52,6 +52,7 @@ func (v *runningView) Status(context.Context) (*api.Status, error) {
 		s.Phase = phaseDone
 	}
 	s.Addrs = nonNil(n.network.Addrs())
+	s.Reach = api.Reach(n.network.Reach())
 	for _, p := range n.network.Peers() {
 		if p.Role != "" {
 			s.Peers++

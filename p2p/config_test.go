@@ -1,6 +1,8 @@
 package p2p_test
 
 import (
+	"fmt"
+	"os"
 	"strings"
 	"testing"
 
@@ -46,5 +48,16 @@ func TestConfigValidate(t *testing.T) {
 				t.Errorf("got %v, want %q", err, c.want)
 			}
 		})
+	}
+}
+
+// docs/operating.md has the presets in a table.
+func TestPresetsAreDocumented(t *testing.T) {
+	text := string(must[[]byte](t)(os.ReadFile("../docs/operating.md")))
+	for _, p := range p2p.Presets() {
+		row := fmt.Sprintf("| `%s` | %d | %d | %d | %d | %d | %d |", p.Preset, p.Members, p.Connections, p.PerAddress, p.Memory, p.Files, p.Relayed)
+		if !strings.Contains(text, row) {
+			t.Errorf("docs/operating.md lacks %s", row)
+		}
 	}
 }

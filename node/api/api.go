@@ -70,6 +70,7 @@ type Status struct {
 	Federation      string          `json:"federation"` // genesis CID; empty before create or join
 	FedName         string          `json:"federation_name"`
 	Addrs           []string        `json:"addrs"`
+	Reach           Reach           `json:"reach"` // how others get to a running node
 	UptimeSec       float64         `json:"uptime_seconds"`
 	Peers           int             `json:"peers"`
 	Round           uint64          `json:"round"`            // newest aggregate
@@ -119,6 +120,14 @@ type Privacy struct {
 	Noise   float64 `json:"noise"`   // standard deviation, of Clip
 	Epsilon float64 `json:"epsilon"` // 0 before the first delta
 	Delta   float64 `json:"delta"`
+}
+
+// Reach is what a running node knows of how others get to it; empty lists and "" are what it does not know.
+type Reach struct {
+	Reachable   []string `json:"reachable,omitempty"`   // public addresses that a member has dialled back
+	Unreachable []string `json:"unreachable,omitempty"` // ... and could not
+	Places      []string `json:"places,omitempty"`      // circuit addresses through super-peers
+	NAT         string   `json:"nat,omitempty"`         // the router in front: easy (hole punching works) or hard
 }
 
 // Peer of a node.
