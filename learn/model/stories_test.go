@@ -8,6 +8,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/mlecs/mlecs/learn/kernel"
 	"github.com/mlecs/mlecs/learn/op"
 )
 
@@ -131,6 +132,36 @@ func TestReferenceStoriesLikelihoods(t *testing.T) {
 			}
 		}
 		t.Logf("%.30q: largest differences: logits %.1e, log-probabilities %.1e, mean NLL %.1e", c.Text, logitDiff, logDiff, nll)
+	}
+}
+
+// TestReferenceStoriesStoredWithFewDigits: what it costs a real model, in the mean loss of a token of its own kind of text.
+func TestReferenceStoriesStoredWithFewDigits(t *testing.T) {
+	s := loadStories(t)
+	for d, most := range map[kernel.DType]float64{kernel.BFloat16: 0.01, kernel.Int8: 0.02} {
+		base := s.base.Stored(d)
+		for _, c := range s.Scored {
+			embed, loss := &op.Embed{Rows: 1, Slots: len(c.IDs), From: []int32{0}}, &op.CrossEntropy{}
+			loss.Frozen = base.weights()[base.Config.arch().names().head]
+			for j, id := range c.IDs {
+				embed.IDs = append(embed.IDs, int32(id))
+				if j > 0 {
+					loss.At, loss.Target = append(loss.At, int32(j-1)), append(loss.Target, int32(id))
+				}
+			}
+			b := newBuilder(nil, base.Tensors, base.weights(), false)
+			hidden, _ := b.decode(base.Config, lora{}, embed, nil, 0)
+			node := b.apply(loss, hidden, b.head(base.Config))
+			if err := b.finish(nil); err != nil {
+				t.Fatal(err)
+			}
+			b.g.Run()
+			got := float64(op.Floats(node)[0])
+			if !(math.Abs(got-c.MeanNLL) <= most) {
+				t.Errorf("%v, %.30q: mean NLL %g, in float32 %g", d, c.Text, got, c.MeanNLL)
+			}
+			t.Logf("%v, %.30q: mean NLL %.5f, in float32 %.5f", d, c.Text, got, c.MeanNLL)
+		}
 	}
 }
 
