@@ -68,13 +68,13 @@ func (h *Home) Doctor(ctx context.Context) ([]Finding, error) {
 	if err != nil {
 		return nil, err
 	}
-	findings := []Finding{examineClock(time.Now(), clockSynchronised(), rounds)}
+	findings := []Finding{examineClock(now(), clockSynchronised(), rounds)}
 	free, err := storage.FreeBytes(h.Dir)
 	if err != nil {
 		return nil, err
 	}
 	findings = append(findings, examineDisk(h.Dir, free, status.DiskBytes), examineMemory(availableMemory(), status.Role, status.Running, models))
-	findings = append(findings, examineMembership(time.Now(), status, members)...)
+	findings = append(findings, examineMembership(now(), status, members)...)
 	findings = append(findings, examinePorts(cfg, status)...)
 	findings = append(findings, examineReach(cfg, status), examineRouter(cfg, status), examinePeers(status, members))
 	if status.Role == string(record.RoleEdge) {

@@ -167,7 +167,7 @@ func (h *Home) openNetwork(store *storage.Store, cfg Config, m *membership, g *g
 	}
 	pc := cfg.P2P
 	pc.Bootstrap = slices.Concat(pc.Bootstrap, m.Bootstrap)
-	deps := p2p.Deps{Key: key, Store: store, Federation: g.id, Proof: proof, Log: log, Metrics: registry}
+	deps := p2p.Deps{Key: key, Store: store, Federation: g.id, Proof: proof, Log: log, Metrics: registry, Now: now}
 	pc.Listen = reusePorts(store, cfg.P2P.Listen)
 	n, err := p2p.New(pc, deps)
 	if err != nil && !slices.Equal(pc.Listen, cfg.P2P.Listen) {

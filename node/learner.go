@@ -227,7 +227,7 @@ func (n *Node) publish(ctx context.Context, kind record.Kind, body []byte, paren
 		return nil, err
 	}
 	r, err := record.Sign(n.key, record.Record{
-		Version: record.Version, Kind: kind, Federation: n.genesis.id, Seq: seq, Parents: parents, Created: time.Now().UnixMilli(), Body: body,
+		Version: record.Version, Kind: kind, Federation: n.genesis.id, Seq: seq, Parents: parents, Created: now().UnixMilli(), Body: body,
 	})
 	if err != nil {
 		return nil, err

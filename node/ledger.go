@@ -331,6 +331,18 @@ func (l *ledger) countDeltas() (n int) {
 	return n
 }
 
+// records are the ids of all records, sorted as text.
+func (l *ledger) records() []string {
+	l.mu.RLock()
+	list := make([]string, 0, len(l.seen))
+	for id := range l.seen {
+		list = append(list, id.String())
+	}
+	l.mu.RUnlock()
+	slices.Sort(list)
+	return list
+}
+
 // count is the number of records.
 func (l *ledger) count() int {
 	l.mu.RLock()

@@ -149,3 +149,11 @@ func componentBlobs(components []record.Component) []record.Blob {
 	}
 	return blobs
 }
+
+// Records are the CIDs of all that is stored.
+func (v *view) Records(context.Context) ([]string, error) {
+	if v.ledger == nil {
+		return []string{}, nil
+	}
+	return v.ledger.records(), nil
+}

@@ -16,6 +16,7 @@ const (
 	phaseBaseline   = "baseline"
 	phaseDone       = "done"
 	phaseStopped    = "stopped"
+	phaseDiskFull   = "disk-full" // nothing is stored, so nothing is learned, until there is space
 )
 
 // facts are what is known of a node's learner; they outlive its process.

@@ -204,7 +204,7 @@ func (n *Node) keepMembers(ctx context.Context) error {
 	defer tick.Stop()
 	for {
 		if n.cfg.Renew {
-			n.renewMembers(ctx, time.Now())
+			n.renewMembers(ctx, now())
 		}
 		select {
 		case <-tick.C:

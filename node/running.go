@@ -14,6 +14,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 
 	"github.com/mlecs/mlecs/node/api"
+	"github.com/mlecs/mlecs/storage"
 	"github.com/mlecs/mlecs/storage/record"
 )
 
@@ -50,6 +51,9 @@ func (v *runningView) Status(context.Context) (*api.Status, error) {
 	s.Cloudless = n.live.isAlone()
 	if s.Done {
 		s.Phase = phaseDone
+	}
+	if err := n.room(); err != nil {
+		s.Phase, s.Error = phaseDiskFull, err.Error()
 	}
 	s.Addrs = nonNil(n.network.Addrs())
 	s.Reach = api.Reach(n.network.Reach())
@@ -110,6 +114,14 @@ func (v *runningView) Invite(ctx context.Context, r api.InviteRequest) (*api.Inv
 	return &api.InviteReply{Token: t.String()}, nil
 }
 
+// room says why the node stores nothing at the moment, nil if it does.
+func (n *Node) room() error {
+	if err := n.store.Room(); errors.Is(err, storage.ErrNoSpace) {
+		return api.Advise(err, "free space there: the node goes on by itself")
+	}
+	return nil
+}
+
 // Events of the running node.
 func (v *runningView) Events(ctx context.Context, after uint64) <-chan api.Event {
 	return v.node.events.follow(ctx, after)
@@ -117,6 +129,9 @@ func (v *runningView) Events(ctx context.Context, after uint64) <-chan api.Event
 
 // Ready says what the node still does before it takes part in rounds.
 func (v *runningView) Ready(context.Context) error {
+	if err := v.node.room(); err != nil {
+		return err
+	}
 	_, w, failed, _ := v.node.live.now()
 	switch w.phase {
 	case phaseStarting, phaseFetching, phaseLoading:

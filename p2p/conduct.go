@@ -45,6 +45,8 @@ const (
 	faultInvalid  = 20 // a record that breaks a rule
 	faultBadBlob  = 40 // bytes that do not match their CID
 	faultOverfull = 2  // a record of its own beyond the quota
+	faultReplay   = 2  // a message that it has sent several times before
+	faultStream   = 10 // one more stream of gossip, after many: each ends by a message that is too large or no message
 
 	graylisted    = 200
 	faultHalfLife = 5 * time.Minute

@@ -30,6 +30,7 @@ type admission struct {
 	mutual bool
 	rtt    time.Duration // last measured, 0 before
 	silent int           // pings in a row without an answer
+	gossip int           // streams of gossip that it has opened
 
 	settled chan struct{} // closed once mutual, or forgotten
 }
@@ -162,6 +163,18 @@ func (g *gate) unanswered(p peer.ID) int {
 	}
 	a.silent++
 	return a.silent
+}
+
+// gossips counts a stream of gossip that p has opened, and gives how many there were since it connected.
+func (g *gate) gossips(p peer.ID) int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	a := g.peers[p]
+	if a == nil {
+		return 0
+	}
+	a.gossip++
+	return a.gossip
 }
 
 // guard serves h to proved peers and resets the streams of all others.

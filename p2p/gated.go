@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/libp2p/go-libp2p/core/event"
 	"github.com/libp2p/go-libp2p/core/host"
@@ -21,6 +22,8 @@ type gatedHost struct {
 	gate *gate
 	net  gatedNetwork
 	bus  event.Bus
+
+	noisy func(peer.ID) // told of every stream of gossip beyond spareStreams that a peer opens; nil: nobody
 
 	identified event.Emitter // of EvtPeerIdentificationCompleted
 }
@@ -43,11 +46,29 @@ func (h *gatedHost) Network() network.Network { return h.net }
 func (h *gatedHost) EventBus() event.Bus      { return h.bus }
 
 func (h *gatedHost) SetStreamHandler(id protocol.ID, f network.StreamHandler) {
-	h.Host.SetStreamHandler(id, h.gate.guard(f))
+	h.Host.SetStreamHandler(id, h.gate.guard(h.counted(id, f)))
 }
 
 func (h *gatedHost) SetStreamHandlerMatch(id protocol.ID, match func(protocol.ID) bool, f network.StreamHandler) {
-	h.Host.SetStreamHandlerMatch(id, match, h.gate.guard(f))
+	h.Host.SetStreamHandlerMatch(id, match, h.gate.guard(h.counted(id, f)))
+}
+
+// spareStreams are streams of gossip that a peer may open on a connection. One is enough; GossipSub opens another when one has failed.
+const spareStreams = 8
+
+// counted watches for peers whose streams of gossip end again and again. GossipSub ends a stream on which a message is too large, and
+// tells nobody.
+func (h *gatedHost) counted(id protocol.ID, f network.StreamHandler) network.StreamHandler {
+	if !strings.HasPrefix(string(id), "/meshsub/") && !strings.HasPrefix(string(id), "/floodsub/") {
+		return f
+	}
+	return func(s network.Stream) {
+		p := s.Conn().RemotePeer()
+		if h.gate.gossips(p) > spareStreams && h.noisy != nil {
+			h.noisy(p)
+		}
+		f(s)
+	}
 }
 
 func (h *gatedHost) Connect(ctx context.Context, info peer.AddrInfo) error {

@@ -35,7 +35,7 @@ type gossip struct {
 // startGossip joins the topic; everything ends with ctx.
 func startGossip(ctx context.Context, n *Network) (*gossip, error) {
 	name := topicOf(n.federation)
-	trace := newMeshTrace()
+	trace := newMeshTrace(n.blame)
 	params, thresholds := scoring(name, func(p peer.ID) float64 { return -n.conduct.cost(p) })
 	ps, err := pubsub.NewGossipSub(ctx, n.gated,
 		pubsub.WithMessageSignaturePolicy(pubsub.StrictSign),

@@ -30,6 +30,7 @@ type Deps struct {
 	Federation cid.Cid               // genesis CID; the genesis record is in Store (Join puts it there)
 	Proof      []*record.Signed      // this peer's certificate chain, founder's first; nil: the best one in Store
 	Log        *slog.Logger          // nil: discarded
+	Now        func() time.Time      // nil: time.Now
 	Metrics    prometheus.Registerer // gets libp2p's metrics; nil: there are none
 	Host       []libp2p.Option       // added to the host's own, for a simulated network
 }
@@ -100,7 +101,7 @@ func New(cfg Config, deps Deps) (*Network, error) {
 		key:        deps.Key,
 		store:      deps.Store,
 		log:        deps.Log,
-		now:        time.Now,
+		now:        deps.Now,
 		federation: deps.Federation,
 		mdns:       cfg.MDNS,
 		dht:        cfg.DHT,
@@ -112,6 +113,9 @@ func New(cfg Config, deps Deps) (*Network, error) {
 		blocked:    newBlocklist(),
 		up:         make(chan struct{}),
 		feeds:      make(map[*feed]struct{}),
+	}
+	if n.now == nil {
+		n.now = time.Now
 	}
 	if n.log == nil {
 		n.log = slog.New(slog.DiscardHandler)
@@ -144,6 +148,7 @@ func New(cfg Config, deps Deps) (*Network, error) {
 		n.host.Close()
 		return nil, err
 	}
+	n.gated.noisy = func(p peer.ID) { n.blame(p, faultStream) }
 	n.blobs = newBlobService(blobConfig{
 		host: n.gated, store: n.store, allow: n.mayRead, members: n.nearest, reject: n.badBlob, log: n.log,
 	})

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -145,5 +146,31 @@ func checkIndex(t *testing.T, s *storage.Store, n int) {
 	}
 	if byArrival < n || byKind != byArrival || summaries[0].Count != uint64(byArrival) || len(summaries[0].Ranges) != 1 {
 		t.Errorf("%d acknowledged, %d by arrival, %d by kind, by author %+v", n, byArrival, byKind, summaries[0])
+	}
+}
+
+// TestKilledAtTheBirthOfALog: a process may be killed after the index has created a log and before that has any bytes.
+func TestKilledAtTheBirthOfALog(t *testing.T) {
+	home := t.TempDir()
+	s := open(t, home, storage.Options{})
+	r := note(t, 1, 1, "kept")
+	if _, err := s.PutRecord(r); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"000901.vlog", "000902.vlog", "00901.mem"} {
+		if err := os.WriteFile(filepath.Join(home, "index", name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if reader := open(t, home, storage.Options{ReadOnly: true}); !reader.HasRecord(r.CID) {
+		t.Error("opened for reading, the record is lost")
+	} else if err := reader.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if s := open(t, home, storage.Options{}); !s.HasRecord(r.CID) {
+		t.Error("the record is lost")
 	}
 }

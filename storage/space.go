@@ -38,6 +38,9 @@ func (g *spaceGuard) check(n int64) error {
 	return nil
 }
 
+// Room is nil while the store takes writes, and wraps ErrNoSpace while the disk is too full for them.
+func (s *Store) Room() error { return s.space.check(0) }
+
 // prepare gives up the ballast if the disk is nearly full, restores it if there is room, and refuses if the index cannot open safely.
 func (g *spaceGuard) prepare() error {
 	free, err := g.free(g.home)

@@ -102,6 +102,9 @@ func (s *Store) openForWriting() (err error) {
 	if err := s.removeTemporary(); err != nil {
 		return err
 	}
+	if err := s.removeNewborn(); err != nil {
+		return err
+	}
 	return s.openIndex(false)
 }
 

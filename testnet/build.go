@@ -109,10 +109,14 @@ func (t *Testnet) makeHomes(part *data.Partition) error {
 
 func (t *Testnet) makeHome(name, role string, family int, domain string, modalities []string, rows []data.Row) error {
 	dir := filepath.Join(t.folder.Dir, nodesFolder, name)
+	place, err := t.place(name, dir)
+	if err != nil {
+		return fmt.Errorf("make a place for %s: %w", name, err)
+	}
 	cfg := node.Config{
-		Name: name, Role: role, Data: ownData, Modalities: modalities, Family: family, Domain: shorten(domain), Baseline: true, Stream: name, Log: "info",
+		Name: name, Role: role, Data: ownData, Modalities: modalities, Family: family, Domain: shorten(domain), Baseline: t.opt.Alone, Stream: name, Log: "info",
 		BaseDType: t.opt.BaseDType,
-		P2P:       p2p.Config{Listen: []string{"/ip4/127.0.0.1/tcp/0", "/ip4/127.0.0.1/udp/0/quic-v1"}},
+		P2P:       p2p.Config{Listen: place.Listen, Announce: place.Announce},
 	}
 	h, err := node.Init(dir, cfg)
 	if err != nil {
@@ -126,17 +130,28 @@ func (t *Testnet) makeHome(name, role string, family int, domain string, modalit
 		return fmt.Errorf("make %s: %w", name, err)
 	}
 	t.folder.Members = append(t.folder.Members, Member{Name: name, Role: role, Home: dir, PeerID: id.String()})
-	t.nodes = append(t.nodes, t.newNode(len(t.folder.Members)-1))
+	t.nodes = append(t.nodes, t.newNode(len(t.folder.Members)-1, place))
 	return nil
 }
 
+// place is where a node's process will run.
+func (t *Testnet) place(name, home string) (p Place, err error) {
+	if t.opt.Place != nil {
+		p, err = t.opt.Place(name, home)
+	}
+	if len(p.Listen) == 0 {
+		p.Listen = []string{"/ip4/127.0.0.1/tcp/0", "/ip4/127.0.0.1/udp/0/quic-v1"}
+	}
+	return p, err
+}
+
 // newNode makes the Node of a member.
-func (t *Testnet) newNode(i int) Node {
+func (t *Testnet) newNode(i int, place Place) Node {
 	m := t.folder.Members[i]
 	if t.opt.InProcess {
 		return &inProcess{name: m.Name, role: m.Role, home: m.Home}
 	}
-	return &process{name: m.Name, role: m.Role, home: m.Home, exe: t.opt.Exe, leashed: !t.opt.detached}
+	return &process{name: m.Name, role: m.Role, home: m.Home, exe: t.opt.Exe, leashed: !t.opt.detached, place: place}
 }
 
 // found creates the federation in the first super-peer's home.

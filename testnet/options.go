@@ -29,6 +29,9 @@ type Options struct {
 	detached  bool   // nodes outlive this process
 	InProcess bool   // run the nodes inside this process
 	Exe       string // mlecs binary for nodes as processes; empty: this one
+	Alone     bool   // also train every node's model without exchange, to compare with
+
+	Place func(name, home string) (Place, error) // where a node's process runs; asked before its home is made. Nil: on this machine
 
 	Dashboard func(url string) // gets a login link to the first node's page; nil: nobody wants one
 
@@ -45,6 +48,7 @@ func Defaults() Options {
 		// Long rounds want smaller steps, and an edge that has as many public rows as private ones wants more of them on those.
 		Tuned:       experiment.Tuned{"mlecs": []byte(`{"lr":0.002,"ccl_steps":80,"amt_steps":120,"cloud_steps":120}`)},
 		Supers:      1,
+		Alone:       true,
 		Seed:        1,
 		RowsPerHome: 160,
 		Deadline:    60 * time.Second,

@@ -23,6 +23,7 @@ type process struct {
 	name, role, home, exe string
 
 	leashed bool // the node ends when this process does
+	place   Place
 
 	mu   sync.Mutex
 	cmd  *exec.Cmd
@@ -56,7 +57,11 @@ func (p *process) Join(ctx context.Context, token string) error {
 	cmd.WaitDelay = 10 * time.Second
 	cmd.Stdin = strings.NewReader(token + "\n")
 	cmd.Stdout, cmd.Stderr = log, log
-	if err := cmd.Run(); err != nil {
+	cmd.Env = p.place.env()
+	if err = p.place.run(cmd.Start); err == nil {
+		err = cmd.Wait()
+	}
+	if err != nil {
 		return p.explain("join", err)
 	}
 	return nil
@@ -85,6 +90,7 @@ func (p *process) launch() (pid int, done chan struct{}, err error) {
 	cmd := exec.Command(p.exe, "start", "--home", p.home)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Stdout, cmd.Stderr = log, log
+	cmd.Env = p.place.env()
 	var hold *os.File
 	if p.leashed {
 		var end *os.File
@@ -93,9 +99,9 @@ func (p *process) launch() (pid int, done chan struct{}, err error) {
 		}
 		defer end.Close()
 		cmd.ExtraFiles = []*os.File{end}
-		cmd.Env = append(os.Environ(), leashVariable+"=3") // where ExtraFiles begin
+		cmd.Env = append(cmd.Env, leashVariable+"=3") // where ExtraFiles begin
 	}
-	if err := cmd.Start(); err != nil {
+	if err := p.place.run(cmd.Start); err != nil {
 		hold.Close()
 		return 0, nil, err
 	}

@@ -15,7 +15,7 @@ import (
 func newTestnetCommand() *cobra.Command {
 	return newGroupCommand("testnet", "Run a federation of real nodes on this machine",
 		newTestnetRunCommand(), newTestnetUpCommand(), newTestnetPsCommand(), newTestnetDownCommand(), newTestnetLogsCommand(),
-		newTestnetSimCommand())
+		newTestnetSimCommand(), newTestnetChaosCommand())
 }
 
 // demoSteps is how many steps an edge takes a round: a demonstration has no time for many rounds.

@@ -39,6 +39,9 @@ func TestExitCodes(t *testing.T) {
 		{"an adapter of another format", []string{"adapter", "export", nowhere, "--format", "onnx"}, exitUsage, []string{"onnx", "peft"}},
 		{"an adapter without a folder", []string{"adapter", "export"}, exitUsage, []string{"folder"}},
 		{"an adapter from no home", []string{"adapter", "export", nowhere, "--home", nowhere}, exitFailure, []string{"config.yaml"}},
+		{"no such scenario", []string{"testnet", "chaos", "earthquake"}, exitFailure, []string{"earthquake", "partition"}},
+		{"a scenario that is not named", []string{"testnet", "chaos"}, exitUsage, []string{"scenario"}},
+		{"a scenario of nodes that are not there", []string{"testnet", "chaos", "partition", "--supers", "1"}, exitFailure, []string{"super-2", "--supers 2 or more"}},
 		{"missing argument", []string{"delta", "show"}, exitUsage, []string{"CID"}},
 		{"too many arguments", []string{"join", "a", "b"}, exitUsage, []string{"token"}},
 		{"argument to a command without", []string{"status", "edge-1"}, exitUsage, []string{"edge-1"}},
@@ -109,7 +112,7 @@ func TestCommandsAndFlags(t *testing.T) {
 	inspecting := "json home node out"
 	run := "edges supers rounds data seed out json keep"
 	want := map[string]string{
-		"testnet run": run, "testnet up": run, "testnet ps": "out json", "testnet down": "out", "testnet logs": "out follow",
+		"testnet run": run, "testnet up": run, "testnet ps": "out json", "testnet down": "out", "testnet logs": "out follow", "testnet chaos": "edges supers seed out json",
 		"init": "home", "federation create": "home data", "invite": "home role expires", "join": "home", "start": "home role data",
 		"top":    inspecting + " address token-file once",
 		"status": inspecting + " address token-file ca-file", "peers": inspecting, "rounds": inspecting, "deltas": inspecting, "delta show": inspecting, "models": inspecting,

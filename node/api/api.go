@@ -75,7 +75,7 @@ type Status struct {
 	Peers           int             `json:"peers"`
 	Round           uint64          `json:"round"`            // newest aggregate
 	Rounds          uint64          `json:"rounds"`           // 0: endless
-	Phase           string          `json:"phase"`            // waiting, ccl, amt, mma, se-ccl, evaluating, baseline, done, ...
+	Phase           string          `json:"phase"`            // waiting, ccl, amt, mma, se-ccl, evaluating, baseline, done, disk-full, ...
 	Policy          *Policy         `json:"policy,omitempty"` // of the rounds; nil in no federation
 	Cloudless       bool            `json:"cloudless"`        // an edge without a super-peer in reach, which goes on with the deltas of other edges
 	StepDone        int             `json:"step_done"`

@@ -105,7 +105,8 @@ func (f *fake) Verify(_ context.Context, cid string) (*api.Verification, error) 
 func (f *fake) Lineage(_ context.Context, cid string) (*api.Lineage, error) {
 	return &api.Lineage{CID: cid, Records: []api.LineageRecord{{CID: cid, Kind: "delta", Parents: []string{}}}}, nil
 }
-func (f *fake) Stop() { f.stopped.Store(true) }
+func (f *fake) Records(context.Context) ([]string, error) { return []string{"bafyA", "bafyB"}, nil }
+func (f *fake) Stop()                                     { f.stopped.Store(true) }
 func (f *fake) Invite(_ context.Context, r api.InviteRequest) (*api.InviteReply, error) {
 	f.invited = r
 	if r.Role == "king" {
@@ -154,6 +155,9 @@ func TestProvenanceTravels(t *testing.T) {
 	l, err := c.Lineage(t.Context(), "bafyA")
 	if err != nil || l.CID != "bafyA" || len(l.Records) != 1 || l.Records[0].Parents == nil {
 		t.Errorf("lineage %+v, %v", l, err)
+	}
+	if ids, err := c.Records(t.Context()); err != nil || len(ids) != 2 || ids[1] != "bafyB" {
+		t.Errorf("records %v, %v", ids, err)
 	}
 }
 

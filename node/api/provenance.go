@@ -14,6 +14,8 @@ type Provenance interface {
 	Verify(ctx context.Context, cid string) (*Verification, error)
 	// Lineage is everything that a delta or an aggregate, named likewise, was made from.
 	Lineage(ctx context.Context, cid string) (*Lineage, error)
+	// Records are the CIDs of all records that are stored, sorted: members that hold the same give the same.
+	Records(ctx context.Context) ([]string, error)
 }
 
 // Verdicts on an aggregate, and on one component of it.
@@ -86,6 +88,9 @@ func handleProvenance(rs *routes, c Provenance) {
 	get(rs, "/v1/lineage/{cid}", "What a delta or an aggregate was made from, back to the genesis", func(r *http.Request) (*Lineage, error) {
 		return c.Lineage(r.Context(), r.PathValue("cid"))
 	})
+	get(rs, "/v1/records", "The CIDs of all stored records, sorted", func(r *http.Request) ([]string, error) {
+		return filled(c.Records(r.Context()))
+	})
 }
 
 // Verify asks the node to recompute an aggregate.
@@ -96,4 +101,9 @@ func (c *Client) Verify(ctx context.Context, cid string) (*Verification, error) 
 // Lineage asks what a delta or an aggregate was made from.
 func (c *Client) Lineage(ctx context.Context, cid string) (*Lineage, error) {
 	return call[*Lineage](ctx, c, http.MethodGet, "/v1/lineage/"+url.PathEscape(cid), nil)
+}
+
+// Records asks for the CIDs of all records that the node holds.
+func (c *Client) Records(ctx context.Context) ([]string, error) {
+	return call[[]string](ctx, c, http.MethodGet, "/v1/records", nil)
 }
