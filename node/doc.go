@@ -13,6 +13,9 @@
 // state that survives a crash. What it does for a round depends only on stored records and blobs, so that a killed node
 // goes on where it was and never publishes two different deltas for one round.
 //
+// Rounds: chain.go tells which aggregates stand and what may go into the next one, turn.go whose turn it is to close a round, pace.go how long to
+// wait, collect.go what for, cloudless.go what edges do without super-peers, policy.go what the founder may change.
+//
 // Around it: audit.go and verify.go recompute aggregates before they are taken over, members.go administers members, gc.go, fsck.go and backup.go
 // look after the disk, doctor.go examines a node from outside. Whoever stores blobs or files before a record names them holds Node.storing.
 //

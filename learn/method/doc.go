@@ -13,6 +13,7 @@
 //	cloud.go       Cloud: MMA over the deltas, then SE-CCL between the aggregated small models (the proxies, one a family) and the large one
 //	mma.go         which components are averaged, and by which weights; late deltas weigh less
 //	supervision.go what the cloud teaches about the public rows (fused representations, soft targets); supervision_blob.go has its blob
+//	gossip.go      merging deltas without a super-peer
 //	blob.go        components as they travel; outbox.go what an edge sends, and what coarse codecs leave for later;
 //	               private.go what bounds what that tells of private rows
 //	answerer.go    Answerer: a learner's model alone, to question it beside the learner
