@@ -109,7 +109,7 @@ func (l *learner) paused() bool { return l.genesis.policy(l.ledger).Paused }
 func (l *learner) liveEdges() []peer.ID {
 	var live []peer.ID
 	for _, m := range l.network.Members() {
-		if m.Role == record.RoleEdge && m.Connected {
+		if m.Role == record.RoleEdge && m.Connected && !m.Gray {
 			live = append(live, m.ID)
 		}
 	}

@@ -39,8 +39,8 @@ func (q Quota) withDefaults() Quota {
 // errQuota marks a record beyond its author's quota: not wrong, but not taken in this round.
 var errQuota = errors.New("author has used up its quota of the round")
 
-// Faults and what they cost a peer. At graylisted a peer is not listened to: gossip drops what it sends, and no sync and no blob is exchanged
-// with it. Half of the cost is forgotten after every faultHalfLife.
+// Faults and what they cost a peer. From graylisted on, until half of that is forgotten, a peer is not listened to: gossip drops what it sends,
+// and no sync and no blob is exchanged with it. Half of the cost is forgotten after every faultHalfLife.
 const (
 	faultInvalid  = 20 // a record that breaks a rule
 	faultBadBlob  = 40 // bytes that do not match their CID
@@ -76,6 +76,7 @@ type usage struct {
 type fault struct {
 	cost float64
 	at   time.Time
+	gray bool // was put on the gray list, and has not left it by then
 }
 
 func newConduct(q Quota, deadline time.Duration, now func() time.Time) *conduct {
@@ -141,12 +142,12 @@ func (c *conduct) closed(round uint64) {
 func (c *conduct) blame(p peer.ID, cost float64) (grayed bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	before := c.costOf(p)
-	c.faults[p] = fault{before + cost, c.now()}
+	after, was := c.costOf(p)+cost, c.grayNow(p)
+	c.faults[p] = fault{after, c.now(), was || after >= graylisted}
 	if len(c.faults) > maxFaults {
 		maps.DeleteFunc(c.faults, func(p peer.ID, _ fault) bool { return c.costOf(p) < 1 })
 	}
-	return before < graylisted && before+cost >= graylisted
+	return !was && after >= graylisted
 }
 
 // maxFaults is how many peers are remembered before those that have long behaved are forgotten.
@@ -167,7 +168,25 @@ func (c *conduct) cost(p peer.ID) float64 {
 	return c.costOf(p)
 }
 
-func (c *conduct) isGray(p peer.ID) bool { return c.cost(p) >= graylisted }
+func (c *conduct) isGray(p peer.ID) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.grayNow(p)
+}
+
+// grayNow keeps a peer on the list for a while: at the threshold itself it would be forgiven within a second. Callers hold mu.
+func (c *conduct) grayNow(p peer.ID) bool { return c.faults[p].gray && c.costOf(p) > graylisted/2 }
+
+// score is p's part of the score that gossip keeps: it ignores p just while p is on the gray list.
+func (c *conduct) score(p peer.ID) float64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	cost := c.costOf(p)
+	if c.grayNow(p) {
+		return -cost - 2*graylisted
+	}
+	return -min(cost, graylisted/2)
+}
 
 // blame notes a fault of a peer.
 func (n *Network) blame(p peer.ID, cost float64) {

@@ -84,7 +84,11 @@ func TestFaultsAreForgotten(t *testing.T) {
 	if !q.isGray(bad) || q.isGray(good) {
 		t.Errorf("costs %v and %v", q.cost(bad), q.cost(good))
 	}
-	c.clock.at = c.clock.at.Add(faultHalfLife)
+	c.clock.at = c.clock.at.Add(faultHalfLife / 2)
+	if !q.isGray(bad) || q.score(bad) > -graylisted {
+		t.Errorf("after half of a half-life it is forgiven: cost %v, score %v", q.cost(bad), q.score(bad))
+	}
+	c.clock.at = c.clock.at.Add(faultHalfLife / 2)
 	if got := q.cost(bad); got != graylisted/2 || q.isGray(bad) {
 		t.Errorf("after one half-life the cost is %v", got)
 	}

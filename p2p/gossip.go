@@ -36,7 +36,7 @@ type gossip struct {
 func startGossip(ctx context.Context, n *Network) (*gossip, error) {
 	name := topicOf(n.federation)
 	trace := newMeshTrace(n.blame)
-	params, thresholds := scoring(name, func(p peer.ID) float64 { return -n.conduct.cost(p) })
+	params, thresholds := scoring(name, n.conduct.score)
 	ps, err := pubsub.NewGossipSub(ctx, n.gated,
 		pubsub.WithMessageSignaturePolicy(pubsub.StrictSign),
 		pubsub.WithMaxMessageSize(record.MaxSize+gossipOverhead),
@@ -142,8 +142,7 @@ func (n *Network) leavesGap(s *record.Signed) bool {
 }
 
 // scoring gives modest peer scoring: members are known by name and can be revoked, so the score only has to keep a faulty node from
-// being a burden. Five invalid records within some seconds put a peer on the gray list (its messages are ignored); half of the count
-// is forgotten in 35 s. What they do wrong outside gossip, and floods, count too: see conduct.
+// being a burden. What a peer does wrong, in gossip and outside, is counted by conduct, which alone decides who is ignored.
 func scoring(topic string, conduct func(peer.ID) float64) (*pubsub.PeerScoreParams, *pubsub.PeerScoreThresholds) {
 	params := &pubsub.PeerScoreParams{
 		AppSpecificScore:            conduct,
@@ -172,7 +171,7 @@ func scoring(topic string, conduct func(peer.ID) float64) (*pubsub.PeerScorePara
 
 			MeshMessageDeliveriesActivation: time.Second,
 			MeshFailurePenaltyDecay:         0.5,
-			InvalidMessageDeliveriesWeight:  -10,
+			InvalidMessageDeliveriesWeight:  0, // conduct counts them
 			InvalidMessageDeliveriesDecay:   0.98,
 		}},
 	}

@@ -19,6 +19,7 @@ type Member struct {
 	Role        record.Role
 	Expires     time.Time
 	Certificate cid.Cid
+	Gray        bool // not listened to, because of what it did wrong
 	Connected   bool // and both sides have proved membership; this node itself counts as connected
 }
 
@@ -64,6 +65,7 @@ func (n *Network) asMember(c *certificate) Member {
 		Role:        c.body.Role,
 		Expires:     c.expires(),
 		Certificate: c.signed.CID,
+		Gray:        n.conduct.isGray(c.body.Subject),
 		Connected:   c.body.Subject == n.id || n.gate.mutual(c.body.Subject),
 	}
 }
