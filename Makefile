@@ -12,10 +12,10 @@ docs:
 	go run ./cmd/mlecs reference --config > docs/config.md.new && mv docs/config.md.new docs/config.md
 	go test . -run TestArchitecturePicture -write
 
-# Binaries and man pages in dist/, with their checksums; darwin is built to see that it can be.
+# Binaries and man pages in dist/, with their checksums; darwin and windows are built to see that they can be.
 release:
 	rm -rf dist && mkdir -p dist/man
-	for target in linux/amd64 linux/arm64 darwin/arm64; do \
+	for target in linux/amd64 linux/arm64 darwin/arm64 windows/amd64; do \
 	  echo "$$target"; \
 	  CGO_ENABLED=0 GOOS=$${target%/*} GOARCH=$${target#*/} go build -trimpath -ldflags='-s -w -buildid=' -o "dist/mlecs-$${target%/*}-$${target#*/}" ./cmd/mlecs || exit 1; \
 	done

@@ -3,10 +3,8 @@ package testnet
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"os"
-	"syscall"
 	"time"
 
 	"github.com/mlecs/mlecs/node/api"
@@ -38,7 +36,7 @@ func startedFor(pid int, home string) bool {
 
 // alive tells whether pid is a process that has not ended.
 func alive(pid int) bool {
-	if err := syscall.Kill(pid, 0); err != nil && !errors.Is(err, syscall.EPERM) {
+	if !exists(pid) {
 		return false
 	}
 	if stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid)); err == nil {
@@ -71,8 +69,8 @@ func stopNode(ctx context.Context, m Member) error {
 		wait time.Duration
 	}{
 		{ask, 10 * time.Second},
-		{func() error { return syscall.Kill(pid, syscall.SIGTERM) }, 10 * time.Second},
-		{func() error { return syscall.Kill(pid, syscall.SIGKILL) }, 5 * time.Second},
+		{func() error { return terminate(pid) }, 10 * time.Second},
+		{func() error { return kill(pid) }, 5 * time.Second},
 	} {
 		if step.try() != nil && alive(pid) {
 			continue // not asked: the next way

@@ -52,7 +52,7 @@ func (p *process) Join(ctx context.Context, token string) error {
 	}
 	defer log.Close()
 	cmd := exec.CommandContext(ctx, p.exe, "join", "-", "--home", p.home)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	apart(cmd)
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = 10 * time.Second
 	cmd.Stdin = strings.NewReader(token + "\n")
@@ -88,7 +88,7 @@ func (p *process) launch() (pid int, done chan struct{}, err error) {
 	}
 	defer log.Close()
 	cmd := exec.Command(p.exe, "start", "--home", p.home)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	apart(cmd)
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.Env = p.place.env()
 	var hold *os.File
@@ -133,7 +133,7 @@ func (p *process) answer(ctx context.Context, pid int, done <-chan struct{}) err
 		case <-done:
 			return p.explain("start", p.Err())
 		case <-ctx.Done():
-			syscall.Kill(pid, syscall.SIGKILL)
+			kill(pid)
 			<-done
 			return fmt.Errorf("start %s: it does not answer on its control API: %w (see %s)", p.name, context.Cause(ctx), p.Log())
 		}

@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
 )
 
@@ -120,14 +119,10 @@ func (s *subject) freeze(on bool) error {
 	if pid == 0 {
 		return errors.New("it does not run")
 	}
-	signal := syscall.SIGCONT
-	if on {
-		signal = syscall.SIGSTOP
-	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.paused = on
-	if err := syscall.Kill(pid, signal); err != nil {
+	if err := freeze(pid, on); err != nil {
 		return fmt.Errorf("signal process %d: %w", pid, err)
 	}
 	return nil
