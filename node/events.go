@@ -109,6 +109,9 @@ func (s *events) fail(text string) {
 func (n *Node) take(r *record.Signed) {
 	if n.ledger.add(r) {
 		n.tellRecord(r)
+		if err := n.ledger.flaw(r.CID); err != nil {
+			n.log.Info("aggregate does not stand", "aggregate", r.CID, "author", r.Author, "reason", err)
+		}
 	}
 }
 
