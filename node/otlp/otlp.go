@@ -170,7 +170,7 @@ func keyValues(list []attribute.KeyValue) []keyValue {
 		case attribute.BOOL:
 			value["boolValue"] = a.Value.AsBool()
 		default:
-			value["stringValue"] = a.Value.Emit()
+			value["stringValue"] = a.Value.String()
 		}
 		out = append(out, keyValue{string(a.Key), value})
 	}
