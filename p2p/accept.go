@@ -41,6 +41,60 @@ func (n *Network) acceptEnvelope(envelope []byte, from peer.ID) (s *record.Signe
 func (n *Network) accept(s *record.Signed, from peer.ID) (added bool, err error) {
 	n.acceptMu.Lock()
 	defer n.acceptMu.Unlock()
+	if added, err = n.mayStore(s, from); !added || err != nil {
+		return false, err
+	}
+	return true, n.keep([]*record.Signed{s}, from)
+}
+
+// acceptAll is accept of some records, of which many are stored at once. may is asked for each before it is stored, and told how many records of
+// its author are about to be.
+func (n *Network) acceptAll(list []*record.Signed, from peer.ID, may func(r *record.Signed, waiting int) error) []error {
+	n.acceptMu.Lock()
+	defer n.acceptMu.Unlock()
+	errs := make([]error, len(list))
+	var waiting []*record.Signed
+	var places []int
+	ofAuthor := make(map[peer.ID]int)
+	flush := func() {
+		err := n.keep(waiting, from)
+		for _, i := range places {
+			errs[i] = err
+		}
+		waiting, places = nil, nil
+		clear(ofAuthor)
+	}
+	type number struct {
+		author peer.ID
+		seq    uint64
+	}
+	taken := make(map[number]bool)
+	for i, s := range list {
+		at := number{s.Author, s.Seq}
+		// What follows may rest on a membership record, and must not share its author's number with one that waits.
+		if s.Kind.Membership() || taken[at] || len(waiting) == storage.MaxPut {
+			flush()
+		}
+		taken[at] = true
+		if errs[i] = may(s, ofAuthor[s.Author]); errs[i] != nil {
+			continue
+		}
+		var fresh bool
+		if fresh, errs[i] = n.mayStore(s, from); !fresh || errs[i] != nil {
+			continue
+		}
+		waiting, places = append(waiting, s), append(places, i)
+		ofAuthor[s.Author]++
+		if s.Kind.Membership() {
+			flush()
+		}
+	}
+	flush()
+	return errs
+}
+
+// mayStore tells whether a record is to be stored: it is not there yet, and breaks no rule. Callers hold acceptMu.
+func (n *Network) mayStore(s *record.Signed, from peer.ID) (fresh bool, err error) {
 	if n.closed {
 		return false, ErrClosed
 	}
@@ -55,20 +109,25 @@ func (n *Network) accept(s *record.Signed, from peer.ID) (added bool, err error)
 		}
 		return false, err
 	}
-	if added, err = n.store.PutRecord(s); err != nil {
-		return false, fmt.Errorf("store %s record %s: %w", s.Kind, s.CID, err)
+	return true, nil
+}
+
+// keep stores records that may be stored, and tells of them. Callers hold acceptMu.
+func (n *Network) keep(list []*record.Signed, from peer.ID) error {
+	if _, err := n.store.PutRecords(list); err != nil {
+		return err
 	}
-	if err := n.learn(s); err != nil {
-		return added, err
-	}
-	if added {
+	for _, s := range list {
+		if err := n.learn(s); err != nil {
+			return err
+		}
 		n.conduct.add(s.Author, 1)
 		n.sources.note(s, from)
 		for f := range n.feeds {
 			f.push(s)
 		}
 	}
-	return added, nil
+	return nil
 }
 
 // admissible checks everything about s that record.Open cannot: federation, author's right to the kind, and sequence.

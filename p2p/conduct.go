@@ -118,11 +118,12 @@ func (c *conduct) add(author peer.ID, n int) {
 	c.stored[author] += n
 }
 
-// room tells whether an author may have one more record in the store, as far as the rounds known here tell.
-func (c *conduct) room(author peer.ID) error {
+// room tells whether an author may have one more record in the store, beside some that are about to be stored, as far as the rounds known here
+// tell.
+func (c *conduct) room(author peer.ID, waiting int) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if n := c.stored[author]; uint64(n) >= uint64(c.quota.Records)*(c.round+2) {
+	if n := c.stored[author] + waiting; uint64(n) >= uint64(c.quota.Records)*(c.round+2) {
 		return fmt.Errorf("%w: %d records in %d rounds", errQuota, n, c.round)
 	}
 	return nil
@@ -213,12 +214,12 @@ func (n *Network) withinQuota(s *record.Signed, from peer.ID) error {
 
 // learnConduct counts what is stored.
 func (n *Network) learnConduct() error {
-	all, err := n.store.Summaries()
+	authors, err := n.store.Authors()
 	if err != nil {
 		return err
 	}
-	for _, a := range all {
-		n.conduct.add(a.Author, int(a.Count))
+	for author, count := range authors {
+		n.conduct.add(author, count)
 	}
 	for s, err := range n.store.Records(record.KindPolicy) {
 		if err != nil {

@@ -63,11 +63,14 @@ func TestQuotaOfAHistory(t *testing.T) {
 	q := newConduct(Quota{Records: 3}, time.Hour, time.Now)
 	author := peer.ID("author")
 	q.add(author, 6)
-	if err := q.room(author); !errors.Is(err, errQuota) {
+	if err := q.room(author, 0); !errors.Is(err, errQuota) {
 		t.Errorf("seven records before any round: %v", err)
 	}
+	if err := q.room(peer.ID("other"), 6); !errors.Is(err, errQuota) {
+		t.Errorf("a record beside six that wait: %v", err)
+	}
 	q.closed(10)
-	if err := q.room(author); err != nil {
+	if err := q.room(author, 0); err != nil {
 		t.Errorf("seven records in ten rounds: %v", err)
 	}
 }

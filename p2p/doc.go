@@ -15,7 +15,7 @@
 //   - gated.go: the host that gossip, sync and blob transfer stand on, which shows them members only.
 //   - conduct.go: quotas of authors, and the gray list of peers that flood or send what is wrong.
 //   - gossip.go, mesh.go: one GossipSub topic a federation.
-//   - sync.go, reconcile.go: /mlecs/sync/1, and when it runs: after hello, every ten seconds, and when gossip shows a gap.
+//   - sync.go, sync_ranges.go, reconcile.go: /mlecs/sync/1, how two members tell what differs, and when it runs: after hello, every ten seconds, and when gossip shows a gap.
 //   - blob.go, fetch.go: /mlecs/blob/1, and whom to ask for a blob.
 //   - peers.go, traffic.go, upkeep.go, block.go: what is known of members and peers, and who is disconnected.
 //   - memberships.go: members past and present; how they are renewed and revoked.

@@ -13,7 +13,7 @@ import (
 
 const (
 	reconcileEvery   = 10 * time.Second // with one member at random
-	reconcileTimeout = time.Minute      // of one exchange
+	reconcileTimeout = 5 * time.Minute  // of the exchanges with one peer; what is left comes after others had their turn
 	reconcileRepeats = 4                // exchanges in a row with one peer, while they bring something
 )
 
@@ -101,15 +101,14 @@ func (n *Network) syncWith(ctx context.Context, p peer.ID) {
 // Synced tells whether this node, since New, has exchanged records with some member until neither had more for the other.
 func (n *Network) Synced() bool { return n.synced.Load() }
 
-// acceptSynced is accept for the sync service.
-func (n *Network) acceptSynced(_ context.Context, from peer.ID, r *record.Signed) error {
-	if r.Author != n.roster.founder {
-		if err := n.conduct.room(r.Author); err != nil {
-			return err
+// acceptSynced is acceptAll for the sync service, within what authors may have.
+func (n *Network) acceptSynced(_ context.Context, from peer.ID, list []*record.Signed) []error {
+	return n.acceptAll(list, from, func(r *record.Signed, waiting int) error {
+		if r.Author == n.roster.founder {
+			return nil
 		}
-	}
-	_, err := n.accept(r, from)
-	return err
+		return n.conduct.room(r.Author, waiting)
+	})
 }
 
 // damagedRecord counts a record from sync that does not open.

@@ -18,17 +18,16 @@ import (
 
 // syncProtocol gives each of two members the records that only the other has. The sides take turns, the dialler first:
 //
-//	syncSummary   which sequence numbers of each author are known, with a digest of the records
-//	syncForks     of authors whose numbers agree but whose digests do not: the CIDs
-//	records       one envelope each, after its length; ended by length 0 and a syncEnd
+//	syncRanges   what is known, told apart more and more closely until both sides know which records the other lacks (sync_ranges.go)
+//	records      one envelope each, after its length; ended by length 0 and a syncEnd
 //
-// Known is what a side has, or has refused lately: that is not sent to it again. An author who signs two records with one number thus
-// costs a list of CIDs until both sides know both, and nothing after.
+// Known is what a side has, or has refused lately: that is not sent to it again.
 const syncProtocol = "/mlecs/sync/1"
 
 const (
 	syncIdle          = time.Minute // for one message or record
-	syncRecords       = 512         // records sent in one turn; what is left comes in another exchange
+	syncRecords       = 1024        // records sent in one turn; what is left comes in another exchange
+	syncBatch         = 256 << 10   // bytes of records stored at once
 	syncLinger        = 5 * time.Second
 	syncServed        = 4               // exchanges at once that others began
 	syncDamaged       = 8               // records in one exchange that cannot be opened, before it is given up
@@ -45,10 +44,10 @@ type syncConfig struct {
 	store *storage.Store
 	// member tells whether a peer may sync.
 	member func(peer.ID) bool
-	// accept checks a record whose envelope is verified, stores it and tells subscribers. Records come genesis, certificates and
-	// revocations first, in the order in which the sender got them. An error is counted and sync goes on with the next record; if it
-	// is a refusal or errConflict, the record is not asked for again for a while.
-	accept func(ctx context.Context, from peer.ID, r *record.Signed) error
+	// accept checks records whose envelopes are verified, at most storage.MaxPut, stores them and tells subscribers, and gives an error for each.
+	// Records come genesis, certificates and revocations first, each after what it rests on. An error is counted and sync goes on with the
+	// next record; if it is a refusal or errConflict, the record is not asked for again for a while.
+	accept func(ctx context.Context, from peer.ID, list []*record.Signed) []error
 	// damaged is told of each record that does not open.
 	damaged func(from peer.ID, err error)
 	log     *slog.Logger

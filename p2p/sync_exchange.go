@@ -3,9 +3,11 @@ package p2p
 import (
 	"bufio"
 	"context"
+	"crypto/rand"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
@@ -21,12 +23,7 @@ type exchange struct {
 	stream network.Stream
 	peer   peer.ID
 
-	stored  []storage.AuthorSummary
-	refused []refusedRecord
-	mine    *syncSummary
-	theirs  *syncSummary
-	forks   *syncForks // theirs
-
+	ranges  *reconciler
 	result  syncResult
 	damaged int
 	more    bool // one side has records left
@@ -39,20 +36,20 @@ func newExchange(s *syncService, stream network.Stream, p peer.ID) *exchange {
 
 // begin is the dialler's side.
 func (x *exchange) begin(ctx context.Context) error {
-	if err := x.summarise(); err != nil {
+	salt := make([]byte, rangeSalt)
+	rand.Read(salt)
+	x.ranges = newReconciler(x.s.known(), salt, x.s.cfg.turn)
+	message, err := x.ranges.open()
+	if err != nil {
 		return err
 	}
-	if err := x.write(x.mine); err != nil {
+	if err := x.write(message); err != nil {
 		return err
 	}
-	if err := x.readSummary(); err != nil {
-		return err
-	}
-	if err := x.writeForks(); err != nil {
-		return err
-	}
-	if err := x.readForks(); err != nil {
-		return err
+	if len(message.Ranges) > 0 {
+		if err := x.reconcile(); err != nil {
+			return err
+		}
 	}
 	if err := x.sendRecords(); err != nil {
 		return err
@@ -74,25 +71,61 @@ func (x *exchange) awaitEnd() {
 
 // listen is the other side.
 func (x *exchange) listen(ctx context.Context) error {
-	if err := x.readSummary(); err != nil {
+	message, err := x.readRanges()
+	if err != nil {
 		return err
 	}
-	if err := x.summarise(); err != nil {
-		return err
+	if len(message.Salt) != rangeSalt {
+		return fmt.Errorf("salt of %d bytes", len(message.Salt))
 	}
-	if err := x.write(x.mine); err != nil {
-		return err
-	}
-	if err := x.readForks(); err != nil {
-		return err
-	}
-	if err := x.writeForks(); err != nil {
+	x.ranges = newReconciler(x.s.known(), message.Salt, x.s.cfg.turn)
+	if err := x.answer(message); err != nil {
 		return err
 	}
 	if err := x.takeRecords(ctx); err != nil {
 		return err
 	}
 	return x.sendRecords()
+}
+
+// reconcile reads and answers messages until one side has nothing more to say.
+func (x *exchange) reconcile() error {
+	message, err := x.readRanges()
+	if err != nil {
+		return err
+	}
+	return x.answer(message)
+}
+
+// answer answers a message, and those that follow it.
+func (x *exchange) answer(message *syncRanges) error {
+	for range maxSyncRound {
+		if len(message.Ranges) == 0 {
+			return nil
+		}
+		reply, err := x.ranges.answer(message)
+		if err != nil {
+			return err
+		}
+		if err := x.write(reply); err != nil {
+			return err
+		}
+		if len(reply.Ranges) == 0 {
+			return nil
+		}
+		if message, err = x.readRanges(); err != nil {
+			return err
+		}
+	}
+	return fmt.Errorf("no end after %d messages", maxSyncRound)
+}
+
+func (x *exchange) readRanges() (*syncRanges, error) {
+	message := new(syncRanges)
+	if err := x.read(message); err != nil {
+		return nil, err
+	}
+	return message, message.check()
 }
 
 // patience gives the peer time for one more message or record.
@@ -108,67 +141,34 @@ func (x *exchange) read(message any) error {
 	return readMessage(x.stream, message)
 }
 
-func (x *exchange) summarise() (err error) {
-	if x.stored, err = x.s.cfg.store.Summaries(); err != nil {
-		return err
-	}
-	x.refused = x.s.refused.all(x.s.cfg.store.HasRecord)
-	x.mine, err = claim(x.stored, x.refused)
-	return err
-}
-
-func (x *exchange) readSummary() error {
-	x.theirs = new(syncSummary)
-	if err := x.read(x.theirs); err != nil {
-		return err
-	}
-	return x.theirs.check()
-}
-
-func (x *exchange) writeForks() error {
-	forks := new(syncForks)
-	left := maxForkCIDs
-	for _, author := range forked(x.mine, x.theirs) {
-		list := forkList{Author: author}
-		for _, r := range x.refused {
-			if r.author == author && left > 0 {
-				list.CIDs = append(list.CIDs, r.cid)
-				left--
-			}
+// sendRecords sends what the peer lacks, in the order of the timeline: first what tells who is a member. A certificate comes after those that it
+// rests on, whatever the clocks of their authors said.
+func (x *exchange) sendRecords() error {
+	w := bufio.NewWriterSize(x.stream, blobChunk)
+	over := x.ranges.more || len(x.ranges.lacks) > x.s.cfg.turn
+	keys := x.ranges.first(x.s.cfg.turn)
+	left := x.ranges.lacks
+	var send func(k storage.Key) error
+	send = func(k storage.Key) error {
+		if !left[k] {
+			return nil
 		}
-		stored, upto, err := x.s.cfg.store.CIDs(author, left)
+		delete(left, k)
+		r, err := x.s.cfg.store.Record(k.CID())
+		if errors.Is(err, storage.ErrNotFound) {
+			return nil // it was refused here
+		}
 		if err != nil {
 			return err
 		}
-		list.CIDs, list.Upto = append(list.CIDs, stored...), upto
-		left -= len(stored)
-		forks.Lists = append(forks.Lists, list)
-	}
-	return x.write(forks)
-}
-
-func (x *exchange) readForks() error {
-	x.forks = new(syncForks)
-	if err := x.read(x.forks); err != nil {
-		return err
-	}
-	if len(x.forks.Lists) > maxSyncAuthors {
-		return fmt.Errorf("CIDs of %d authors, at most %d are allowed", len(x.forks.Lists), maxSyncAuthors)
-	}
-	return nil
-}
-
-// errTurnOver ends a walk over records when the turn is full.
-var errTurnOver = errors.New("turn is over")
-
-// sendRecords sends what the peer lacks: first what tells who is a member, in order of arrival, since a certificate arrives after those
-// it rests on; then everything else by author.
-func (x *exchange) sendRecords() error {
-	wanted := newLacks(x.theirs, x.forks)
-	w := bufio.NewWriterSize(x.stream, blobChunk)
-	err := x.walk(wanted, func(r *record.Signed) error {
-		if x.result.Sent == x.s.cfg.turn {
-			return errTurnOver
+		if r.Kind == record.KindCertificate {
+			for _, parent := range r.Parents {
+				if issuer, err := x.s.cfg.store.Record(parent); err == nil {
+					if err := send(storage.KeyOf(issuer)); err != nil {
+						return err
+					}
+				}
+			}
 		}
 		x.patience()
 		frame := binary.AppendUvarint(nil, uint64(len(r.Envelope)))
@@ -177,10 +177,11 @@ func (x *exchange) sendRecords() error {
 		}
 		x.result.Sent++
 		return nil
-	})
-	over := errors.Is(err, errTurnOver)
-	if err != nil && !over {
-		return err
+	}
+	for _, k := range keys {
+		if err := send(k); err != nil {
+			return err
+		}
 	}
 	x.more = x.more || over
 	x.patience()
@@ -193,57 +194,16 @@ func (x *exchange) sendRecords() error {
 	return w.Flush()
 }
 
-// walk calls f for each stored record that is wanted.
-func (x *exchange) walk(wanted *lacks, f func(*record.Signed) error) error {
-	ranges := make([][]storage.Range, len(x.stored))
-	none := true
-	for i, a := range x.stored {
-		ranges[i] = wanted.ranges(a)
-		none = none && len(ranges[i]) == 0
-	}
-	if none {
-		return nil
-	}
-	for _, kind := range membershipKinds {
-		for r, err := range x.s.cfg.store.Records(kind) {
-			if err == nil && wanted.wants(r) {
-				err = f(r)
-			}
-			if err != nil {
-				return err
-			}
-		}
-	}
-	for i, a := range x.stored {
-		for _, part := range ranges[i] {
-			for r, err := range x.s.cfg.store.ByAuthor(a.Author, part) {
-				if err == nil && wanted.wants(r) && !isMembership(r.Kind) {
-					err = f(r)
-				}
-				if err != nil {
-					return err
-				}
-			}
-		}
-	}
-	return nil
-}
-
-// membershipKinds say who is a member, in the order to send them.
-var membershipKinds = []record.Kind{record.KindFederation, record.KindCertificate, record.KindRevocation}
-
-func isMembership(k record.Kind) bool {
-	return k == record.KindFederation || k == record.KindCertificate || k == record.KindRevocation
-}
-
-// takeRecords receives the peer's turn.
+// takeRecords receives the peer's turn. Records are stored some at once: the disk syncs once for all of them.
 func (x *exchange) takeRecords(ctx context.Context) error {
 	r := bufio.NewReaderSize(x.stream, blobChunk)
+	var waiting []*record.Signed
+	size := 0
 	for n := 0; ; n++ {
 		x.patience()
 		envelope, err := readFrame(r, record.MaxSize)
 		if err != nil {
-			return fmt.Errorf("receive record: %w", err)
+			return errors.Join(fmt.Errorf("receive record: %w", err), x.take(ctx, waiting))
 		}
 		if len(envelope) == 0 {
 			break
@@ -251,9 +211,23 @@ func (x *exchange) takeRecords(ctx context.Context) error {
 		if n == syncRecords {
 			return fmt.Errorf("more than %d records in one turn", syncRecords)
 		}
-		if err := x.take(ctx, envelope); err != nil {
+		signed, err := x.open(envelope)
+		if err != nil {
 			return err
 		}
+		if signed == nil {
+			continue
+		}
+		waiting = append(waiting, signed)
+		if size += len(envelope); len(waiting) == storage.MaxPut || size >= syncBatch {
+			if err := x.take(ctx, waiting); err != nil {
+				return err
+			}
+			waiting, size = waiting[:0], 0
+		}
+	}
+	if err := x.take(ctx, waiting); err != nil {
+		return err
 	}
 	var end syncEnd
 	if err := readMessage(r, &end); err != nil {
@@ -264,34 +238,42 @@ func (x *exchange) takeRecords(ctx context.Context) error {
 	return nil
 }
 
-// take opens and offers one record; its error ends the exchange.
-func (x *exchange) take(ctx context.Context, envelope []byte) error {
+// open opens one record, nil if it is of no use; its error ends the exchange.
+func (x *exchange) open(envelope []byte) (*record.Signed, error) {
 	signed, err := record.Open(envelope)
-	if err != nil {
-		x.result.Refused++
-		x.s.cfg.damaged(x.peer, err)
-		if x.damaged++; x.damaged > syncDamaged {
-			return fmt.Errorf("too many damaged records, last: %w", err)
-		}
-		return nil
-	}
-	if x.s.cfg.store.HasRecord(signed.CID) {
-		return nil // came by gossip meanwhile
-	}
-	err = x.s.cfg.accept(ctx, x.peer, signed)
-	switch {
-	case err == nil:
-		x.result.Received++
-		if isMembership(signed.Kind) {
-			x.s.refused.clear()
-		}
-		return nil
-	case errors.Is(err, ErrClosed) || errors.Is(err, storage.ErrClosed) || errors.Is(err, storage.ErrNoSpace) || ctx.Err() != nil:
-		return err // the others would fare alike
-	case isRefusal(err) || errors.Is(err, errConflict) || errors.Is(err, errQuota):
-		x.s.refused.add(signed)
+	if err == nil {
+		return signed, nil
 	}
 	x.result.Refused++
-	x.s.cfg.log.Debug("synced record not accepted", "peer", x.peer, "record", signed.CID, "kind", string(signed.Kind), "err", err)
+	x.s.cfg.damaged(x.peer, err)
+	if x.damaged++; x.damaged > syncDamaged {
+		return nil, fmt.Errorf("too many damaged records, last: %w", err)
+	}
+	return nil, nil
+}
+
+// take offers records; its error ends the exchange.
+func (x *exchange) take(ctx context.Context, list []*record.Signed) error {
+	list = slices.DeleteFunc(slices.Clone(list), func(r *record.Signed) bool { return x.s.cfg.store.HasRecord(r.CID) }) // came by gossip meanwhile
+	if len(list) == 0 {
+		return nil
+	}
+	for i, err := range x.s.cfg.accept(ctx, x.peer, list) {
+		signed := list[i]
+		switch {
+		case err == nil:
+			x.result.Received++
+			if signed.Kind.Membership() {
+				x.s.refused.clear()
+			}
+			continue
+		case errors.Is(err, ErrClosed) || errors.Is(err, storage.ErrClosed) || errors.Is(err, storage.ErrNoSpace) || ctx.Err() != nil:
+			return err // the others would fare alike
+		case isRefusal(err) || errors.Is(err, errConflict) || errors.Is(err, errQuota):
+			x.s.refused.add(signed)
+		}
+		x.result.Refused++
+		x.s.cfg.log.Debug("synced record not accepted", "peer", x.peer, "record", signed.CID, "kind", string(signed.Kind), "err", err)
+	}
 	return nil
 }

@@ -1,50 +1,14 @@
 package p2p
 
 import (
-	"crypto/sha256"
-	"fmt"
-	"math"
+	"bytes"
 	"slices"
 	"sync"
 	"time"
 
-	"github.com/ipfs/go-cid"
-	"github.com/libp2p/go-libp2p/core/peer"
-
 	"github.com/mlecs/mlecs/storage"
 	"github.com/mlecs/mlecs/storage/record"
 )
-
-// Limits of a syncSummary; with them it stays below the size of a message.
-const (
-	maxSyncAuthors = 1024
-	maxSyncRanges  = 4096 // of all authors
-	maxForkCIDs    = 8192 // of all authors in a syncForks
-)
-
-// syncSummary tells what a side knows. Of an author who is not in it, nothing is known.
-type syncSummary struct {
-	Authors []authorClaim `cbor:"authors"` // ordered by author
-}
-
-// authorClaim tells which sequence numbers of an author are known.
-type authorClaim struct {
-	Author peer.ID         `cbor:"author"`
-	Ranges []storage.Range `cbor:"ranges"` // sorted and disjoint
-	Upto   uint64          `cbor:"upto"`   // nothing is said of higher numbers
-	Digest []byte          `cbor:"digest"` // exclusive or of the SHA-256 of the CIDs, of higher numbers too
-}
-
-// syncForks lists the CIDs known of some authors.
-type syncForks struct {
-	Lists []forkList `cbor:"lists"` // ordered by author
-}
-
-type forkList struct {
-	Author peer.ID   `cbor:"author"`
-	CIDs   []cid.Cid `cbor:"cids"`
-	Upto   uint64    `cbor:"upto"` // the list is complete up to this sequence number
-}
 
 // syncEnd follows the last record of a turn.
 type syncEnd struct {
@@ -52,169 +16,61 @@ type syncEnd struct {
 	Took uint64 `cbor:"took"` // records of the other side's turn that were accepted; 0 from the dialler, whose turn is first
 }
 
-// check refuses summaries that an honest peer does not write.
-func (s *syncSummary) check() error {
-	if len(s.Authors) > maxSyncAuthors {
-		return fmt.Errorf("summary of %d authors, at most %d are allowed", len(s.Authors), maxSyncAuthors)
-	}
-	for i, a := range s.Authors {
-		if i > 0 && s.Authors[i-1].Author >= a.Author {
-			return fmt.Errorf("summary: author %s is out of order", a.Author)
-		}
-		if len(a.Digest) != sha256.Size {
-			return fmt.Errorf("summary of %s: digest of %d bytes", a.Author, len(a.Digest))
-		}
-		for j, r := range a.Ranges {
-			if r.From > r.To || j > 0 && r.From <= a.Ranges[j-1].To {
-				return fmt.Errorf("summary of %s: range %d to %d is out of order", a.Author, r.From, r.To)
-			}
-		}
-	}
-	return nil
+// knownRecords are what a side has, or has refused lately: all that it does not want to be sent.
+type knownRecords struct {
+	*storage.Store
+	refused []storage.Key // sorted; none of them is stored
 }
 
-// claim makes a summary of what is known: stored, or refused lately.
-func claim(stored []storage.AuthorSummary, refused []refusedRecord) (*syncSummary, error) {
-	known := make(map[peer.ID]*authorClaim)
-	for _, a := range stored {
-		known[a.Author] = &authorClaim{Author: a.Author, Ranges: slices.Clone(a.Ranges), Upto: math.MaxUint64, Digest: a.Digest[:]}
-	}
-	for _, r := range refused {
-		a := known[r.author]
-		if a == nil {
-			a = &authorClaim{Author: r.author, Upto: math.MaxUint64, Digest: make([]byte, sha256.Size)}
-			known[r.author] = a
-		}
-		a.Ranges = insert(a.Ranges, r.seq)
-		for i, b := range sha256.Sum256(r.cid.Bytes()) {
-			a.Digest[i] ^= b
-		}
-	}
-	if len(known) > maxSyncAuthors {
-		return nil, fmt.Errorf("records of %d authors are stored, sync can handle %d", len(known), maxSyncAuthors)
-	}
-	s := new(syncSummary)
-	for _, a := range known {
-		if most := max(1, maxSyncRanges/len(known)); len(a.Ranges) > most {
-			a.Upto = a.Ranges[most].From - 1 // the higher gaps wait until the lower ones are filled
-			a.Ranges = a.Ranges[:most]
-		}
-		s.Authors = append(s.Authors, *a)
-	}
-	slices.SortFunc(s.Authors, func(a, b authorClaim) int {
-		if a.Author < b.Author {
-			return -1
-		}
-		return 1
-	})
-	return s, nil
+// known is what this side knows at this moment.
+func (s *syncService) known() knownRecords {
+	return knownRecords{s.cfg.store, s.refused.all(s.cfg.store)}
 }
 
-// insert adds a number to sorted, disjoint ranges.
-func insert(ranges []storage.Range, seq uint64) []storage.Range {
-	i := 0
-	for i < len(ranges) && ranges[i].To < seq {
-		i++
+// within are the refused records of a range.
+func (k knownRecords) within(from, to []byte) []storage.Key {
+	at := func(bound []byte) int {
+		i, _ := slices.BinarySearchFunc(k.refused, bound, func(a storage.Key, bound []byte) int { return bytes.Compare(a[:], bound) })
+		return i
 	}
-	if i < len(ranges) && ranges[i].From <= seq {
-		return ranges
+	end := len(k.refused)
+	if len(to) > 0 {
+		end = at(to)
 	}
-	return slices.Insert(ranges, i, storage.Range{From: seq, To: seq})
+	return k.refused[min(at(from), end):end]
 }
 
-// missing are the parts of mine that are not in theirs, up to a number.
-func missing(mine, theirs []storage.Range, upto uint64) []storage.Range {
-	var out []storage.Range
-	for _, m := range mine {
-		from, to := m.From, min(m.To, upto)
-		for _, t := range theirs {
-			if t.To < from || from > to {
-				continue
-			}
-			if t.From > to {
-				break
-			}
-			if t.From > from {
-				out = append(out, storage.Range{From: from, To: t.From - 1})
-			}
-			if t.To == math.MaxUint64 {
-				from, to = 1, 0
-				break
-			}
-			from = t.To + 1
-		}
-		if from <= to {
-			out = append(out, storage.Range{From: from, To: to})
-		}
+func (k knownRecords) Sum(from, to []byte) (storage.Sum, error) {
+	sum, err := k.Store.Sum(from, to)
+	for _, r := range k.within(from, to) {
+		sum.Add(r)
 	}
-	return out
+	return sum, err
 }
 
-// forked are the authors in both summaries who agree on the numbers but not on the digest.
-func forked(a, b *syncSummary) []peer.ID {
-	theirs := make(map[peer.ID]authorClaim, len(b.Authors))
-	for _, c := range b.Authors {
-		theirs[c.Author] = c
+func (k knownRecords) Timeline(from, to []byte, limit int) ([]storage.Key, error) {
+	keys, err := k.Store.Timeline(from, to, limit)
+	if refused := k.within(from, to); len(refused) > 0 {
+		keys = append(keys, refused[:min(limit, len(refused))]...)
+		slices.SortFunc(keys, func(a, b storage.Key) int { return bytes.Compare(a[:], b[:]) })
+		keys = keys[:min(limit, len(keys))]
 	}
-	var out []peer.ID
-	for _, mine := range a.Authors {
-		t, ok := theirs[mine.Author]
-		if ok && mine.Upto == t.Upto && !slices.Equal(mine.Digest, t.Digest) &&
-			len(missing(mine.Ranges, t.Ranges, math.MaxUint64))+len(missing(t.Ranges, mine.Ranges, math.MaxUint64)) == 0 {
-			out = append(out, mine.Author)
+	return keys, err
+}
+
+// Split cuts by what there is more of.
+func (k knownRecords) Split(from, to []byte, n int) ([][]byte, error) {
+	refused := k.within(from, to)
+	if sum, err := k.Store.Sum(from, to); err != nil || sum.Count >= uint64(len(refused)) {
+		return k.Store.Split(from, to, n)
+	}
+	var cuts [][]byte
+	for i := 1; i < n; i++ {
+		if at := i * len(refused) / n; at > (i-1)*len(refused)/n {
+			cuts = append(cuts, storage.Between(refused[at-1], refused[at]))
 		}
 	}
-	return out
-}
-
-// lacks tells what the other side wants.
-type lacks struct {
-	claims map[peer.ID]authorClaim
-	forks  map[peer.ID]forkSet
-}
-
-type forkSet struct {
-	cids map[cid.Cid]bool
-	upto uint64
-}
-
-func newLacks(theirs *syncSummary, forks *syncForks) *lacks {
-	l := &lacks{claims: make(map[peer.ID]authorClaim), forks: make(map[peer.ID]forkSet)}
-	for _, c := range theirs.Authors {
-		l.claims[c.Author] = c
-	}
-	for _, f := range forks.Lists {
-		set := forkSet{make(map[cid.Cid]bool, len(f.CIDs)), f.Upto}
-		for _, c := range f.CIDs {
-			set.cids[c] = true
-		}
-		l.forks[f.Author] = set
-	}
-	return l
-}
-
-// ranges are the parts of an author's records to look through for records it wants.
-func (l *lacks) ranges(mine storage.AuthorSummary) []storage.Range {
-	if f, ok := l.forks[mine.Author]; ok {
-		return missing(mine.Ranges, nil, f.upto)
-	}
-	c, ok := l.claims[mine.Author]
-	if !ok {
-		return mine.Ranges
-	}
-	return missing(mine.Ranges, c.Ranges, c.Upto)
-}
-
-// wants tells whether it wants a record.
-func (l *lacks) wants(r *record.Signed) bool {
-	if f, ok := l.forks[r.Author]; ok {
-		return r.Seq <= f.upto && !f.cids[r.CID]
-	}
-	c, ok := l.claims[r.Author]
-	if !ok {
-		return true
-	}
-	return r.Seq <= c.Upto && !slices.ContainsFunc(c.Ranges, func(k storage.Range) bool { return k.From <= r.Seq && r.Seq <= k.To })
+	return cuts, nil
 }
 
 // refusedRecords remembers records that this node refused, for a while.
@@ -223,40 +79,46 @@ type refusedRecords struct {
 
 	mu    sync.Mutex
 	queue []refusedRecord // oldest first
-	known map[cid.Cid]bool
+	known map[storage.Key]bool
 }
 
 type refusedRecord struct {
-	cid    cid.Cid
-	author peer.ID
-	seq    uint64
-	until  time.Time
+	key   storage.Key
+	until time.Time
 }
 
 func newRefusedRecords(now func() time.Time) *refusedRecords {
-	return &refusedRecords{now: now, known: make(map[cid.Cid]bool)}
+	return &refusedRecords{now: now, known: make(map[storage.Key]bool)}
 }
 
 func (r *refusedRecords) add(s *record.Signed) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.forget()
-	if r.known[s.CID] {
+	key := storage.KeyOf(s)
+	if r.known[key] {
 		return
 	}
 	if len(r.queue) == refusedRemembered {
 		r.drop()
 	}
-	r.known[s.CID] = true
-	r.queue = append(r.queue, refusedRecord{s.CID, s.Author, s.Seq, r.now().Add(refusedFor)})
+	r.known[key] = true
+	r.queue = append(r.queue, refusedRecord{key, r.now().Add(refusedFor)})
 }
 
-// all are those not stored since; stored tells that.
-func (r *refusedRecords) all(stored func(cid.Cid) bool) []refusedRecord {
+// all are those not stored since, in order.
+func (r *refusedRecords) all(store *storage.Store) []storage.Key {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.forget()
-	return slices.DeleteFunc(slices.Clone(r.queue), func(x refusedRecord) bool { return stored(x.cid) })
+	var keys []storage.Key
+	for _, x := range r.queue {
+		if !store.HasRecord(x.key.CID()) {
+			keys = append(keys, x.key)
+		}
+	}
+	slices.SortFunc(keys, func(a, b storage.Key) int { return bytes.Compare(a[:], b[:]) })
+	return keys
 }
 
 // clear forgets all: someone has become a member, or ceased to be one, and the refused may be welcome.
@@ -274,6 +136,6 @@ func (r *refusedRecords) forget() {
 }
 
 func (r *refusedRecords) drop() {
-	delete(r.known, r.queue[0].cid)
+	delete(r.known, r.queue[0].key)
 	r.queue = r.queue[1:]
 }

@@ -15,7 +15,6 @@ import (
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
-	"pgregory.net/rapid"
 
 	"github.com/mlecs/mlecs/storage"
 	"github.com/mlecs/mlecs/storage/record"
@@ -58,6 +57,29 @@ func (w writer) note(t testing.TB, seq uint64, text string) *record.Signed {
 		t.Fatal(err)
 	}
 	return w.sign(t, "note", seq, body)
+}
+
+// notes are the writer's first n.
+func (w writer) notes(t testing.TB, n uint64) (all []*record.Signed) {
+	t.Helper()
+	for seq := range n {
+		all = append(all, w.note(t, seq+1, "text"))
+	}
+	return all
+}
+
+// noteAt is a note that its author dates to a time.
+func (w writer) noteAt(t testing.TB, seq uint64, created int64, text string) *record.Signed {
+	t.Helper()
+	body, err := record.Encode(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := record.Sign(w.key, record.Record{Kind: "note", Federation: syncGenesis, Seq: seq, Created: created, Body: body})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
 }
 
 func (w writer) certificate(t testing.TB, seq uint64, subject peer.ID) *record.Signed {
@@ -113,24 +135,31 @@ func newSyncNode(t testing.TB, records ...*record.Signed) *syncNode {
 
 func (n *syncNode) put(t testing.TB, records ...*record.Signed) {
 	t.Helper()
-	for _, r := range records {
-		if _, err := n.store.PutRecord(r); err != nil {
+	for list := range slices.Chunk(records, storage.MaxPut) {
+		if _, err := n.store.PutRecords(list); err != nil {
 			t.Fatal(err)
 		}
 	}
 }
 
-func (n *syncNode) accept(_ context.Context, _ peer.ID, r *record.Signed) error {
+func (n *syncNode) accept(_ context.Context, _ peer.ID, list []*record.Signed) []error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.rule != nil {
-		if err := n.rule(r); err != nil {
-			return err
+	errs := make([]error, len(list))
+	var good []*record.Signed
+	for i, r := range list {
+		if n.rule != nil {
+			errs[i] = n.rule(r)
+		}
+		if errs[i] == nil {
+			good = append(good, r)
 		}
 	}
-	n.accepted = append(n.accepted, r)
-	_, err := n.store.PutRecord(r)
-	return err
+	n.accepted = append(n.accepted, good...)
+	if _, err := n.store.PutRecords(good); err != nil {
+		return slices.Repeat([]error{err}, len(list))
+	}
+	return errs
 }
 
 func (n *syncNode) with(t testing.TB, other *syncNode) syncResult {
@@ -187,12 +216,6 @@ func TestSyncBringsBothSidesTheUnion(t *testing.T) {
 		}
 		return all
 	}
-	many := func(w writer, n uint64) (all []*record.Signed) {
-		for seq := range n {
-			all = append(all, w.note(t, seq+1, "text"))
-		}
-		return all
-	}
 	for name, c := range map[string]struct {
 		a, b []*record.Signed
 		want int
@@ -205,7 +228,7 @@ func TestSyncBringsBothSidesTheUnion(t *testing.T) {
 		"a later end":            {notes(one, 1, 2), notes(one, 1, 2, 3, 4), 4, syncResult{Received: 2}},
 		"gaps on both sides":     {notes(one, 1, 3, 5, 9), notes(one, 2, 3, 4, 8), 7, syncResult{Sent: 3, Received: 3}},
 		"different authors":      {slices.Concat(notes(one, 1), notes(two, 1, 2)), slices.Concat(notes(two, 2), notes(three, 7)), 4, syncResult{Sent: 2, Received: 1}},
-		"more than one turn":     {many(one, 100), many(two, 90), 190, syncResult{Sent: 100, Received: 90}},
+		"more than one turn":     {one.notes(t, 100), two.notes(t, 90), 190, syncResult{Sent: 100, Received: 90}},
 		"highest number allowed": {notes(one, math.MaxUint64-1), notes(one, 1), 2, syncResult{Sent: 1, Received: 1}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -324,9 +347,7 @@ func TestRefusedRecordsOfAnAuthorAreNotSentAgain(t *testing.T) {
 func TestRecordsThatCannotBeAcceptedYetDoNotKeepSyncGoing(t *testing.T) {
 	w := newWriter(t, 1)
 	a, b := newSyncNode(t), newSyncNode(t)
-	for seq := range uint64(100) { // more than two turns
-		a.put(t, w.note(t, seq+1, "text"))
-	}
+	a.put(t, w.notes(t, 100)...) // more than two turns
 	b.rule = func(*record.Signed) error { return errors.New("author is not known yet") }
 	connect(t, a.host, b.host)
 	if got := a.with(t, b); got.Sent != 40 {
@@ -340,10 +361,8 @@ func TestRecordsThatCannotBeAcceptedYetDoNotKeepSyncGoing(t *testing.T) {
 func TestBothSidesMaySyncAtOnce(t *testing.T) {
 	one, two := newWriter(t, 1), newWriter(t, 2)
 	a, b := newSyncNode(t), newSyncNode(t)
-	for seq := range uint64(60) {
-		a.put(t, one.note(t, seq+1, "text"))
-		b.put(t, two.note(t, seq+1, "text"))
-	}
+	a.put(t, one.notes(t, 60)...)
+	b.put(t, two.notes(t, 60)...)
 	connect(t, a.host, b.host)
 	errs := make(chan error, 2)
 	go func() { _, err := a.sync.Sync(t.Context(), b.host.ID()); errs <- err }()
@@ -356,16 +375,14 @@ func TestBothSidesMaySyncAtOnce(t *testing.T) {
 	mustAgree(t, 120, a, b)
 }
 
-// speaking answers one exchange with an empty summary, no forks and then raw bytes for records.
+// speaking answers one exchange with nothing to tell apart, and then raw bytes for records.
 func speaking(t testing.TB, raw []byte) host.Host {
 	t.Helper()
 	h := loopbackHost(t)
 	h.SetStreamHandler(syncProtocol, func(s network.Stream) {
 		defer s.Close()
-		var summary syncSummary
-		var forks syncForks
-		err := errors.Join(readMessage(s, &summary), writeMessage(s, &syncSummary{}), readMessage(s, &forks), writeMessage(s, &syncForks{}))
-		if err != nil {
+		var ranges syncRanges
+		if err := errors.Join(readMessage(s, &ranges), writeMessage(s, &syncRanges{})); err != nil {
 			t.Error(err)
 			return
 		}
@@ -459,30 +476,6 @@ func TestSyncGivesUpOn(t *testing.T) {
 	}
 }
 
-func TestBadSummariesAreRefused(t *testing.T) {
-	w := newWriter(t, 1)
-	digest := make([]byte, 32)
-	ranges := func(r ...storage.Range) syncSummary {
-		return syncSummary{[]authorClaim{{Author: w.id, Ranges: r, Upto: math.MaxUint64, Digest: digest}}}
-	}
-	for name, s := range map[string]syncSummary{
-		"backward range":     ranges(storage.Range{From: 2, To: 1}),
-		"overlapping ranges": ranges(storage.Range{From: 1, To: 5}, storage.Range{From: 5, To: 6}),
-		"unsorted ranges":    ranges(storage.Range{From: 7, To: 8}, storage.Range{From: 1, To: 2}),
-		"author twice":       {append(ranges().Authors, ranges().Authors...)},
-		"short digest":       {[]authorClaim{{Author: w.id, Digest: digest[1:]}}},
-		"too many authors":   {make([]authorClaim, maxSyncAuthors+1)},
-	} {
-		if s.check() == nil {
-			t.Errorf("%s: accepted", name)
-		}
-	}
-	good := ranges(storage.Range{From: 1, To: 5}, storage.Range{From: 7, To: 7})
-	if err := good.check(); err != nil {
-		t.Error(err)
-	}
-}
-
 func TestCloseEndsSync(t *testing.T) {
 	a := newSyncNode(t)
 	asked, hang := make(chan struct{}), make(chan struct{})
@@ -503,94 +496,4 @@ func TestCloseEndsSync(t *testing.T) {
 	if _, err := a.sync.Sync(t.Context(), silent.ID()); !errors.Is(err, ErrClosed) {
 		t.Errorf("after close: %v", err)
 	}
-}
-
-// set turns a small bit set into ranges: number i+1 is in if bit i is.
-func set(bits uint16) (ranges []storage.Range) {
-	for i := range uint64(16) {
-		if bits>>i&1 == 1 {
-			ranges = insert(ranges, i+1)
-		}
-	}
-	return ranges
-}
-
-func contains(ranges []storage.Range, n uint64) bool {
-	return slices.ContainsFunc(ranges, func(r storage.Range) bool { return r.From <= n && n <= r.To })
-}
-
-func TestMissingIsSetDifference(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		mine, theirs := set(rapid.Uint16().Draw(t, "mine")), set(rapid.Uint16().Draw(t, "theirs"))
-		upto := rapid.Uint64Range(0, 18).Draw(t, "upto")
-		got := missing(mine, theirs, upto)
-		for n := range uint64(20) {
-			if want := contains(mine, n) && !contains(theirs, n) && n <= upto; contains(got, n) != want {
-				t.Fatalf("%v without %v up to %d is %v: wrong about %d", mine, theirs, upto, got, n)
-			}
-		}
-	})
-	top := []storage.Range{{From: 1, To: math.MaxUint64}}
-	if got := missing(top, top, math.MaxUint64); len(got) != 0 {
-		t.Errorf("at the end of the numbers: %v", got)
-	}
-}
-
-func TestSummaryOfManyGapsSpeaksOfTheLowerOnesOnly(t *testing.T) {
-	a := storage.AuthorSummary{Author: newWriter(t, 1).id}
-	for i := range uint64(maxSyncRanges + 10) {
-		a.Ranges = append(a.Ranges, storage.Range{From: 10 * (i + 1), To: 10*(i+1) + 5})
-	}
-	s, err := claim([]storage.AuthorSummary{a}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := s.Authors[0]
-	if len(c.Ranges) != maxSyncRanges || c.Upto != a.Ranges[maxSyncRanges].From-1 {
-		t.Errorf("%d ranges up to %d", len(c.Ranges), c.Upto)
-	}
-	if got := newLacks(s, &syncForks{}).ranges(a); len(got) != 0 {
-		t.Errorf("an equal side would send %v", got)
-	}
-	var b bytes.Buffer
-	if err := writeMessage(&b, s); err != nil {
-		t.Error(err)
-	}
-}
-
-func FuzzSyncMessages(f *testing.F) {
-	w := newWriter(f, 1)
-	note := w.note(f, 3, "x")
-	stored := []storage.AuthorSummary{{Author: w.id, Ranges: []storage.Range{{From: 1, To: 4}}, Count: 4}}
-	mine, err := claim(stored, nil)
-	if err != nil {
-		f.Fatal(err)
-	}
-	for _, m := range []any{mine, &syncForks{[]forkList{{w.id, []cid.Cid{note.CID}, 9}}}, &syncEnd{More: true, Took: 3}} {
-		var b bytes.Buffer
-		if err := writeMessage(&b, m); err != nil {
-			f.Fatal(err)
-		}
-		f.Add(b.Bytes())
-	}
-	f.Fuzz(func(t *testing.T, b []byte) {
-		var summary syncSummary
-		var forks syncForks
-		var end syncEnd
-		_ = readMessage(bytes.NewReader(b), &end)
-		if readMessage(bytes.NewReader(b), &forks) == nil {
-			l := newLacks(mine, &forks)
-			l.ranges(stored[0])
-			l.wants(note)
-		}
-		if readMessage(bytes.NewReader(b), &summary) != nil || summary.check() != nil {
-			return
-		}
-		forked(mine, &summary)
-		l := newLacks(&summary, &syncForks{})
-		wanted := contains(l.ranges(stored[0]), note.Seq)
-		if wanted != l.wants(note) {
-			t.Errorf("ranges and wants disagree on %+v", summary)
-		}
-	})
 }

@@ -37,7 +37,10 @@ func (s *Store) Check(ctx context.Context, repair bool) (*Health, error) {
 		return nil, fmt.Errorf("check home %s: %w", s.home, ErrReadOnly)
 	}
 	c := checkup{Store: s, health: &Health{Faults: []Fault{}}, repair: repair}
-	for _, part := range []func(context.Context) error{c.records, c.entries, c.blobs} {
+	if repair {
+		defer s.forgetTimeline()
+	}
+	for _, part := range []func(context.Context) error{c.records, c.entries, c.number, c.blobs} {
 		if err := part(ctx); err != nil {
 			return nil, fmt.Errorf("check home %s: %w", s.home, err)
 		}
@@ -65,19 +68,41 @@ func (c *checkup) fault(mend func() error, what, why string, args ...any) error 
 	return nil
 }
 
-// keys lists the keys of a table. Only keys are held: a hundred thousand records have ten megabytes of them.
+// each calls f for every key of a table and its value. Keys are listed first, which takes ten megabytes for a hundred thousand records, so that
+// f may change the table; entries that vanish meanwhile are left out.
+func (c *checkup) each(ctx context.Context, table byte, f func(key, value []byte) error) error {
+	keys, err := c.keys(table)
+	if err != nil {
+		return err
+	}
+	for _, key := range keys {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		value, err := c.value(key)
+		if err != nil {
+			return err
+		}
+		if value == nil {
+			continue
+		}
+		if err := f(key, value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (c *checkup) keys(table byte) (keys [][]byte, err error) {
 	if err := c.enter(); err != nil {
 		return nil, err
 	}
 	defer c.leave()
 	err = c.db.View(func(txn *badger.Txn) error {
-		it := txn.NewIterator(badger.IteratorOptions{Prefix: []byte{table}})
-		defer it.Close()
-		for it.Rewind(); it.Valid(); it.Next() {
-			keys = append(keys, it.Item().KeyCopy(nil))
-		}
-		return nil
+		return eachKey(txn, []byte{table}, func(item *badger.Item) error {
+			keys = append(keys, item.KeyCopy(nil))
+			return nil
+		})
 	})
 	return keys, err
 }
@@ -124,38 +149,18 @@ func (c *checkup) change(entries map[string][]byte) error {
 	})
 }
 
-// records checks each record, and that the tables of arrival, kind and author lead to it.
+// records checks each record, and that the other tables lead to it.
 func (c *checkup) records(ctx context.Context) error {
-	keys, err := c.keys(tableRecord)
-	if err != nil {
-		return err
-	}
-	for _, key := range keys {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		value, err := c.value(key)
-		if err != nil {
-			return err
-		}
-		if value == nil {
-			continue
-		}
+	return c.each(ctx, tableRecord, func(key, value []byte) error {
+		remove := func() error { return c.change(map[string][]byte{string(key): nil}) }
 		c.health.Records++
 		id, err := cid.Cast(key[1:])
 		if err != nil {
-			err = c.fault(func() error { return c.change(map[string][]byte{string(key): nil}) }, fmt.Sprintf("record under key %x", key[1:]), "its key is no CID")
-			if err != nil {
-				return err
-			}
-			continue
+			return c.fault(remove, fmt.Sprintf("record under key %x", key[1:]), "its key is no CID")
 		}
 		r, why := readRecord(id, value)
 		if why != nil {
-			if err := c.fault(func() error { return c.change(map[string][]byte{string(key): nil}) }, "record "+id.String(), "%v", why); err != nil {
-				return err
-			}
-			continue
+			return c.fault(remove, "record "+id.String(), "%v", why)
 		}
 		for _, want := range indexEntries(r, binary.BigEndian.Uint64(value)) {
 			got, err := c.value(want.key)
@@ -165,13 +170,29 @@ func (c *checkup) records(ctx context.Context) error {
 			if got != nil && bytes.Equal(got, want.value) {
 				continue
 			}
-			err = c.fault(func() error { return c.change(map[string][]byte{string(want.key): want.value}) }, "record "+id.String(), "it is missing in the table %q", want.key[0])
-			if err != nil {
+			mend := func() error { return c.change(map[string][]byte{string(want.key): want.value}) }
+			if err := c.fault(mend, "record "+id.String(), "it is missing in the table %q", want.key[0]); err != nil {
 				return err
 			}
 		}
+		return nil
+	})
+}
+
+// number checks how many records there are said to be.
+func (c *checkup) number(context.Context) error {
+	c.putting.Lock()
+	defer c.putting.Unlock()
+	keys, err := c.keys(tableRecord)
+	if err != nil || len(keys) == c.Count() {
+		return err
 	}
-	return nil
+	recount := func() error {
+		n := uint64(len(keys))
+		c.count.Store(int64(n))
+		return c.change(map[string][]byte{string(countKey): binary.BigEndian.AppendUint64(nil, n)})
+	}
+	return c.fault(recount, "number of records", "%d are counted and there are %d", c.Count(), len(keys))
 }
 
 // readRecord opens a stored record as if it came from outside.
@@ -186,37 +207,18 @@ func readRecord(id cid.Cid, value []byte) (*record.Signed, error) {
 	return r, err
 }
 
-// entries checks that what the tables of arrival, kind and author lead to is there.
+// entries checks that what the tables beside that of records lead to is there.
 func (c *checkup) entries(ctx context.Context) error {
-	for _, table := range []byte{tableArrival, tableKind, tableAuthor} {
-		keys, err := c.keys(table)
+	for _, table := range []byte{tableArrival, tableKind, tableAuthor, tableTimeline, tableRound} {
+		err := c.each(ctx, table, func(key, value []byte) error {
+			if id, err := entryCID(key, func(f func([]byte) error) error { return f(value) }); err == nil && c.HasRecord(id) {
+				return nil
+			}
+			remove := func() error { return c.change(map[string][]byte{string(key): nil}) }
+			return c.fault(remove, fmt.Sprintf("entry %x of the table %q", key[1:], table), "it leads to no record")
+		})
 		if err != nil {
 			return err
-		}
-		for _, key := range keys {
-			if err := ctx.Err(); err != nil {
-				return err
-			}
-			value, err := c.value(key)
-			if err != nil {
-				return err
-			}
-			if value == nil {
-				continue
-			}
-			var id cid.Cid
-			if table == tableAuthor {
-				_, _, id, err = parseAuthorKey(key)
-			} else {
-				id, err = cid.Cast(value)
-			}
-			if err == nil && c.HasRecord(id) {
-				continue
-			}
-			err = c.fault(func() error { return c.change(map[string][]byte{string(key): nil}) }, fmt.Sprintf("entry %x of the table %q", key[1:], table), "it leads to no record")
-			if err != nil {
-				return err
-			}
 		}
 	}
 	return nil

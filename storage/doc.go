@@ -1,7 +1,8 @@
 // Package storage is a node's disk: its home folder with an index of records and small state, and files named by the CID of their content.
 //
 //	lock          held while the home is open; holds the process id of the node (lock.go)
-//	index/        Badger: records by CID, by arrival, by kind and by author; small state under "/"-separated keys (index.go, records.go, state.go)
+//	index/        Badger: records by CID, by arrival, by kind, by author, by round and on the timeline of sync; small state under "/"-separated keys
+//	              (index.go, records.go, rounds.go, timeline.go, state.go); older schemas are brought to the newest at Open (migrate.go)
 //	blobs/xy/CID  blobs, xy being the last two characters of the CID (blobs.go)
 //	blobs/partial downloads, resumed after a restart, and temporary files, removed at the next Open (partial.go)
 //	ballast       disk space held back for recovery on a full disk (space.go)
@@ -17,5 +18,5 @@
 // Badger maps its files into memory and dies of SIGBUS when the disk fills up, so every write first asks the space guard, which
 // refuses (ErrNoSpace) while there is still room for what Badger does on its own.
 //
-// The package imports record and nothing above it: it verifies that bytes match their CID, but knows neither members nor rounds.
+// The package imports record and nothing above it: it verifies that bytes match their CID, but knows neither members nor what rounds are for.
 package storage

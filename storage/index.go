@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -16,32 +17,54 @@ import (
 )
 
 // schema is the format of the index and of the blob folder.
-const schema = "1"
+const schema = 2
 
 // Keys of the index begin with a byte that tells their table:
 //
-//	'm' "schema"                        -> schema
+//	'm' "schema"                        -> schema, as text
+//	'm' "records"                       -> number of records
 //	'r' CID                             -> arrival number, envelope
 //	'a' arrival number                  -> CID
 //	'k' kind 0 arrival number           -> CID
 //	's' author length, author, seq, CID -> nothing
+//	't' place in the timeline           -> nothing
+//	'o' kind 0 round CID                -> nothing, for records of a round
 //	'v' state key                       -> state value
 //
 // Numbers are 8 bytes, big endian, so that they sort.
 const (
-	tableMeta    = 'm'
-	tableRecord  = 'r'
-	tableArrival = 'a'
-	tableKind    = 'k'
-	tableAuthor  = 's'
-	tableState   = 'v'
+	tableMeta     = 'm'
+	tableRecord   = 'r'
+	tableArrival  = 'a'
+	tableKind     = 'k'
+	tableAuthor   = 's'
+	tableTimeline = 't'
+	tableRound    = 'o'
+	tableState    = 'v'
 )
 
-var schemaKey = []byte("mschema")
+var (
+	schemaKey = []byte("mschema")
+	countKey  = []byte("mrecords")
+)
 
 func recordKey(c cid.Cid) []byte { return append([]byte{tableRecord}, c.Bytes()...) }
 
 func kindPrefix(k record.Kind) []byte { return append(append([]byte{tableKind}, k...), 0) }
+
+func roundPrefix(k record.Kind) []byte { return append(append([]byte{tableRound}, k...), 0) }
+
+// parseRoundKey reads round and CID from a key of the round table.
+func parseRoundKey(key []byte) (round uint64, c cid.Cid, err error) {
+	_, rest, ok := bytes.Cut(key, []byte{0})
+	if !ok || len(rest) < 8 {
+		return 0, cid.Undef, fmt.Errorf("index: bad round key %x", key)
+	}
+	if c, err = cid.Cast(rest[8:]); err != nil {
+		return 0, cid.Undef, fmt.Errorf("index: bad round key %x: %w", key, err)
+	}
+	return binary.BigEndian.Uint64(rest), c, nil
+}
 
 func authorPrefix(author peer.ID) []byte {
 	return append([]byte{tableAuthor, byte(len(author))}, author...) // an Ed25519 id has 38 bytes
@@ -82,44 +105,72 @@ func indexOptions(dir string, readOnly bool, log *slog.Logger) badger.Options {
 		WithLogger(indexLog{log})
 }
 
-// openIndex opens Badger, checks the schema and finds the newest arrival number.
+// openIndex opens Badger, brings the index to this program's schema, and finds the newest arrival number.
 func (s *Store) openIndex(readOnly bool) error {
 	db, err := badger.Open(indexOptions(s.indexDir(), readOnly, s.opt.Log))
 	if err != nil {
 		return fmt.Errorf("open index: %w", err)
 	}
-	if err := checkSchema(db, readOnly); err != nil {
+	if err := s.prepareIndex(db, readOnly); err != nil {
 		return errors.Join(err, db.Close())
 	}
-	last, err := lastArrival(db)
-	if err != nil {
-		return errors.Join(err, db.Close())
-	}
-	s.arrival.Store(last)
 	s.db = db
 	return nil
 }
 
-func checkSchema(db *badger.DB, readOnly bool) error {
-	found := ""
-	err := db.View(func(txn *badger.Txn) error {
-		item, err := txn.Get(schemaKey)
+func (s *Store) prepareIndex(db *badger.DB, readOnly bool) error {
+	if err := migrate(db, readOnly, s.space, s.opt.Log); err != nil {
+		return err
+	}
+	last, err := lastArrival(db)
+	if err != nil {
+		return err
+	}
+	count, err := readCount(db)
+	if err != nil {
+		return err
+	}
+	s.arrival.Store(last)
+	s.count.Store(count)
+	return nil
+}
+
+func setCount(txn *badger.Txn, n int64) error {
+	return txn.Set(countKey, binary.BigEndian.AppendUint64(nil, uint64(n)))
+}
+
+func readCount(db *badger.DB) (n int64, err error) {
+	value, err := readMeta(db, countKey)
+	if err == nil && len(value) == 8 {
+		n = int64(binary.BigEndian.Uint64(value))
+	}
+	return n, err
+}
+
+// readMeta reads a key of the meta table, nil if it is not there.
+func readMeta(db *badger.DB, key []byte) (value []byte, err error) {
+	err = db.View(func(txn *badger.Txn) error {
+		item, err := txn.Get(key)
+		if errors.Is(err, badger.ErrKeyNotFound) {
+			return nil
+		}
 		if err != nil {
 			return err
 		}
-		value, err := item.ValueCopy(nil)
-		found = string(value)
+		value, err = item.ValueCopy(nil)
 		return err
 	})
-	switch {
-	case errors.Is(err, badger.ErrKeyNotFound) && !readOnly:
-		return db.Update(func(txn *badger.Txn) error { return txn.Set(schemaKey, []byte(schema)) })
-	case errors.Is(err, badger.ErrKeyNotFound):
-		return nil // a home whose node never got as far as writing
-	case err != nil:
-		return fmt.Errorf("read schema of index: %w", err)
-	case found != schema:
-		return fmt.Errorf("%w: its schema is %.20q, this program's %q; use the program that wrote it, or a newer one", ErrSchema, found, schema)
+	return value, err
+}
+
+// eachKey calls f for the entries with a prefix, in order of their keys; their values are not read.
+func eachKey(txn *badger.Txn, prefix []byte, f func(*badger.Item) error) error {
+	it := txn.NewIterator(badger.IteratorOptions{Prefix: prefix})
+	defer it.Close()
+	for it.Rewind(); it.Valid(); it.Next() {
+		if err := f(it.Item()); err != nil {
+			return err
+		}
 	}
 	return nil
 }

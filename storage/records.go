@@ -21,42 +21,83 @@ const pageSize = 64
 
 // PutRecord stores a verified record durably (synced before it returns); added is false if it was there.
 func (s *Store) PutRecord(r *record.Signed) (added bool, err error) {
-	if err := s.enterToWrite(int64(len(r.Envelope))); err != nil {
-		return false, fmt.Errorf("store record %s: %w", r.CID, err)
-	}
-	defer s.leave()
-	for {
-		added, err = s.putRecord(r)
-		if errors.Is(err, badger.ErrConflict) { // the same record came in twice at once
-			continue
-		}
-		if err != nil {
-			return false, fmt.Errorf("store record %s: %w", r.CID, err)
-		}
-		return added, nil
-	}
+	n, err := s.PutRecords([]*record.Signed{r})
+	return n == 1, err
 }
 
-func (s *Store) putRecord(r *record.Signed) (added bool, err error) {
+// PutRecords stores all of them or none, durably, and tells how many were not there. It takes one sync of the disk, so many at once are stored
+// far sooner than one after the other; more than MaxPut are refused.
+func (s *Store) PutRecords(list []*record.Signed) (added int, err error) {
+	if len(list) > MaxPut {
+		return 0, fmt.Errorf("store %d records: %w: at most %d at once", len(list), ErrTooLarge, MaxPut)
+	}
+	if len(list) == 0 {
+		return 0, nil
+	}
+	var size int64
+	for _, r := range list {
+		size += int64(len(r.Envelope))
+	}
+	what := "record " + list[0].CID.String()
+	if len(list) > 1 {
+		what = fmt.Sprintf("%d records", len(list))
+	}
+	if err := s.enterToWrite(size); err != nil {
+		return 0, fmt.Errorf("store %s: %w", what, err)
+	}
+	defer s.leave()
+	s.putting.Lock()
+	defer s.putting.Unlock()
+	if added, err = s.putRecords(list); err != nil {
+		return 0, fmt.Errorf("store %s: %w", what, err)
+	}
+	return added, nil
+}
+
+// MaxPut is how many records are stored at once at most: what fits into one transaction of the index.
+const MaxPut = 64
+
+// putRecords is called by one goroutine at a time.
+func (s *Store) putRecords(list []*record.Signed) (added int, err error) {
+	last, count := s.arrival.Load(), s.count.Load()
 	err = s.db.Update(func(txn *badger.Txn) error {
-		key := recordKey(r.CID)
-		if _, err := txn.Get(key); !errors.Is(err, badger.ErrKeyNotFound) {
-			return err
-		}
-		added = true
-		n := s.arrival.Add(1)
-		if err := txn.Set(key, append(binary.BigEndian.AppendUint64(nil, n), r.Envelope...)); err != nil {
-			return err
-		}
-		for _, e := range indexEntries(r, n) {
-			if err := txn.Set(e.key, e.value); err != nil {
+		for _, r := range list {
+			key := recordKey(r.CID)
+			if _, err := txn.Get(key); !errors.Is(err, badger.ErrKeyNotFound) {
+				if err != nil {
+					return err
+				}
+				continue
+			}
+			added++
+			n := last + uint64(added)
+			if err := txn.Set(key, append(binary.BigEndian.AppendUint64(nil, n), r.Envelope...)); err != nil {
 				return err
 			}
+			for _, e := range indexEntries(r, n) {
+				if err := txn.Set(e.key, e.value); err != nil {
+					return err
+				}
+			}
 		}
-		return nil
+		if added == 0 {
+			return nil
+		}
+		return setCount(txn, count+int64(added))
 	})
-	return added, err
+	if err != nil {
+		return 0, err
+	}
+	s.arrival.Store(last + uint64(added))
+	s.count.Store(count + int64(added))
+	for _, r := range list {
+		s.timed(r)
+	}
+	return added, nil
 }
+
+// Count is the number of records stored.
+func (s *Store) Count() int { return int(s.count.Load()) }
 
 // indexEntry is one key and its value.
 type indexEntry struct{ key, value []byte }
@@ -64,11 +105,22 @@ type indexEntry struct{ key, value []byte }
 // indexEntries lead to a record that arrived as number n.
 func indexEntries(r *record.Signed, n uint64) []indexEntry {
 	id, arrival := r.CID.Bytes(), binary.BigEndian.AppendUint64(nil, n)
-	return []indexEntry{
+	list := []indexEntry{
 		{append([]byte{tableArrival}, arrival...), id},
 		{append(kindPrefix(r.Kind), arrival...), id},
 		{authorKey(r.Author, r.Seq, r.CID), []byte{}},
 	}
+	return append(list, laterEntries(r)...)
+}
+
+// laterEntries are those that came with schema 2.
+func laterEntries(r *record.Signed) []indexEntry {
+	key := KeyOf(r)
+	list := []indexEntry{{append([]byte{tableTimeline}, key[:]...), []byte{}}}
+	if round, ok := r.Round(); ok {
+		list = append(list, indexEntry{append(binary.BigEndian.AppendUint64(roundPrefix(r.Kind), round), r.CID.Bytes()...), []byte{}})
+	}
+	return list
 }
 
 // Record is a stored record, or ErrNotFound.
@@ -180,7 +232,7 @@ func (s *Store) page(prefix, first, end []byte) (page []found, next []byte, err 
 				next = bytes.Clone(key)
 				return nil
 			}
-			c, err := recordOf(it.Item())
+			c, err := entryCID(key, it.Item().Value)
 			if err != nil {
 				return err
 			}
@@ -192,20 +244,28 @@ func (s *Store) page(prefix, first, end []byte) (page []found, next []byte, err 
 	return page, next, err
 }
 
-// recordOf is the CID that an entry of the arrival, kind or author table leads to.
-func recordOf(item *badger.Item) (c cid.Cid, err error) {
-	if item.Key()[0] == tableAuthor {
-		_, _, c, err = parseAuthorKey(item.Key())
-		return c, err
+// entryCID is the CID that an entry of any table but that of records leads to; value calls its argument with the entry's value.
+func entryCID(key []byte, value func(func([]byte) error) error) (c cid.Cid, err error) {
+	switch key[0] {
+	case tableAuthor:
+		_, _, c, err = parseAuthorKey(key)
+	case tableRound:
+		_, c, err = parseRoundKey(key)
+	case tableTimeline:
+		if len(key) != 1+keySize {
+			return cid.Undef, fmt.Errorf("index: bad entry %x", key)
+		}
+		c = Key(key[1:]).CID()
+	default:
+		err = value(func(b []byte) error {
+			c, err = cid.Cast(b)
+			return err
+		})
+		if err != nil {
+			err = fmt.Errorf("index: entry %x: %w", key, err)
+		}
 	}
-	err = item.Value(func(value []byte) error {
-		c, err = cid.Cast(value)
-		return err
-	})
-	if err != nil {
-		return cid.Undef, fmt.Errorf("index: entry %x: %w", item.Key(), err)
-	}
-	return c, nil
+	return c, err
 }
 
 // NextSeq is one more than the highest sequence number stored of author.

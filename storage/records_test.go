@@ -10,9 +10,6 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"github.com/libp2p/go-libp2p/core/peer"
-	"pgregory.net/rapid"
-
 	"github.com/mlecs/mlecs/storage"
 	"github.com/mlecs/mlecs/storage/record"
 )
@@ -158,99 +155,6 @@ func TestNextSeq(t *testing.T) {
 	put(t, s, note(t, 2, 500, "c"))
 	if got := next(1); got != 8 {
 		t.Errorf("after 7: %d", got)
-	}
-}
-
-func TestSummaries(t *testing.T) {
-	inOrder, shuffled := open(t, t.TempDir(), storage.Options{}), open(t, t.TempDir(), storage.Options{})
-	type entry struct{ author, seq, fork uint64 }
-	entries := rapid.Custom(func(t *rapid.T) entry {
-		return entry{rapid.Uint64Range(0, 2).Draw(t, "author"), rapid.Uint64Range(1, 8).Draw(t, "seq"), rapid.Uint64Range(0, 1).Draw(t, "fork")}
-	})
-	const authors = 3
-	firstAuthor := uint64(0) // of this run of the property: the stores are shared
-
-	rapid.Check(t, func(rt *rapid.T) {
-		firstAuthor += authors
-		all := rapid.SliceOfNDistinct(entries, 0, 12, rapid.ID).Draw(rt, "records")
-		summarise := func(s *storage.Store, order []entry) map[peer.ID]storage.AuthorSummary {
-			for _, e := range order {
-				put(t, s, note(t, firstAuthor+e.author, e.seq, fmt.Sprint(e.fork)))
-			}
-			summaries, err := s.Summaries()
-			if err != nil {
-				rt.Fatal(err)
-			}
-			byAuthor := make(map[peer.ID]storage.AuthorSummary)
-			for _, a := range summaries {
-				byAuthor[a.Author] = a
-			}
-			return byAuthor
-		}
-		got := summarise(inOrder, all)
-		again := summarise(shuffled, rapid.Permutation(all).Draw(rt, "shuffled"))
-
-		for author := range uint64(authors) {
-			summary, ok := got[idOf(t, firstAuthor+author)]
-			if !reflect.DeepEqual(summary, again[idOf(t, firstAuthor+author)]) {
-				rt.Fatalf("the order of arrival matters: %+v", all)
-			}
-			want := make(map[uint64]bool)
-			count := uint64(0)
-			for _, e := range all {
-				if e.author == author {
-					want[e.seq] = true
-					count++
-				}
-			}
-			if ok != (count > 0) || summary.Count != count || !reflect.DeepEqual(numbers(rt, summary.Ranges), want) {
-				rt.Fatalf("author %d: %+v of %+v", author, summary, all)
-			}
-		}
-	})
-}
-
-// numbers are what ranges hold; they must be sorted, disjoint and not adjacent.
-func numbers(t *rapid.T, ranges []storage.Range) map[uint64]bool {
-	all := make(map[uint64]bool)
-	last := uint64(0)
-	for i, r := range ranges {
-		if r.From > r.To || i > 0 && r.From <= last+1 {
-			t.Fatalf("ranges %v", ranges)
-		}
-		last = r.To
-		for seq := r.From; seq <= r.To; seq++ {
-			all[seq] = true
-		}
-	}
-	return all
-}
-
-func TestEquivocationChangesTheDigestOnly(t *testing.T) {
-	s := open(t, t.TempDir(), storage.Options{})
-	put(t, s, note(t, 1, 1, "one story"))
-	before, err := s.Summaries()
-	if err != nil {
-		t.Fatal(err)
-	}
-	put(t, s, note(t, 1, 1, "another story"))
-	after, err := s.Summaries()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !reflect.DeepEqual(before[0].Ranges, after[0].Ranges) || before[0].Digest == after[0].Digest || after[0].Count != 2 {
-		t.Errorf("before %+v\nafter %+v", before, after)
-	}
-	ids, upto, err := s.CIDs(idOf(t, 1), 2)
-	if err != nil || len(ids) != 2 || upto != math.MaxUint64 {
-		t.Errorf("CIDs: %v, up to %d, %v", ids, upto, err)
-	}
-	if ids, upto, err = s.CIDs(idOf(t, 1), 1); err != nil || len(ids) != 1 || upto != 0 {
-		t.Errorf("CIDs, limited: %v, up to %d, %v", ids, upto, err)
-	}
-	have, err := s.Have()
-	if err != nil || !reflect.DeepEqual(have[idOf(t, 1)], []storage.Range{{From: 1, To: 1}}) {
-		t.Errorf("Have: %v, %v", have, err)
 	}
 }
 

@@ -1,10 +1,15 @@
 package storage
 
 import (
+	"bytes"
 	"errors"
+	"strconv"
 	"testing"
 
 	"github.com/dgraph-io/badger/v4"
+	"github.com/libp2p/go-libp2p/core/crypto"
+
+	"github.com/mlecs/mlecs/storage/record"
 )
 
 func TestHomeOfANewerProgramIsLeftAlone(t *testing.T) {
@@ -13,7 +18,7 @@ func TestHomeOfANewerProgramIsLeftAlone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = s.db.Update(func(txn *badger.Txn) error { return txn.Set(schemaKey, []byte("2")) })
+	err = s.db.Update(func(txn *badger.Txn) error { return txn.Set(schemaKey, []byte("3")) })
 	if err := errors.Join(err, s.Close()); err != nil {
 		t.Fatal(err)
 	}
@@ -24,6 +29,109 @@ func TestHomeOfANewerProgramIsLeftAlone(t *testing.T) {
 			}
 		}
 	}
+}
+
+// oldHome is a home as programs with schema 1 left it, with some records.
+func oldHome(t *testing.T, records int) (home string) {
+	t.Helper()
+	home = t.TempDir()
+	s, err := Open(home, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, _, err := crypto.GenerateEd25519Key(bytes.NewReader(make([]byte, 32)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := record.Encode("x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []*record.Signed
+	for seq := range uint64(records) {
+		r, err := record.Sign(key, record.Record{Kind: "note", Federation: record.PayloadCID(nil), Seq: seq + 1, Created: int64(seq), Body: body})
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, r)
+	}
+	if _, err := s.PutRecords(all); err != nil {
+		t.Fatal(err)
+	}
+	c := checkup{Store: s}
+	later := map[string][]byte{string(countKey): nil, string(schemaKey): []byte("1")}
+	for _, table := range []byte{tableTimeline, tableRound} {
+		keys, err := c.keys(table)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, key := range keys {
+			later[string(key)] = nil
+		}
+	}
+	if err := errors.Join(c.change(later), s.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return home
+}
+
+// mustBeWhole checks a home that was migrated.
+func mustBeWhole(t *testing.T, s *Store, records int) {
+	t.Helper()
+	sum, err := s.Sum(nil, nil)
+	if err != nil || s.Count() != records || sum.Count != uint64(records) {
+		t.Errorf("%d records, %d in the timeline, %v; want %d", s.Count(), sum.Count, err, records)
+	}
+	h, err := s.Check(t.Context(), false)
+	if err != nil || len(h.Faults) > 0 || h.Records != records {
+		t.Errorf("check: %+v, %v", h, err)
+	}
+	value, err := readMeta(s.db, schemaKey)
+	if err != nil || string(value) != strconv.Itoa(schema) {
+		t.Errorf("schema %q, %v", value, err)
+	}
+}
+
+func TestHomeOfAnOlderProgramIsMigrated(t *testing.T) {
+	for name, opt := range map[string]Options{"by its node": {}, "by an inspecting command": {ReadOnly: true}} {
+		t.Run(name, func(t *testing.T) {
+			home := oldHome(t, 20)
+			for range 2 {
+				s, err := Open(home, opt)
+				if err != nil {
+					t.Fatal(err)
+				}
+				mustBeWhole(t, s, 20)
+				if err := s.Close(); err != nil {
+					t.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+func TestInterruptedMigrationIsTakenUpAgain(t *testing.T) {
+	const records = 20
+	home := oldHome(t, records)
+	whole, batch := migrations[0], migrationBatch
+	t.Cleanup(func() { migrations[0], migrationBatch = whole, batch })
+	migrationBatch = 4
+	for commits := 1; commits <= 3; commits++ {
+		migrations[0] = func(m *migration) error {
+			m.limit = commits
+			return whole(m)
+		}
+		if s, err := Open(home, Options{}); !errors.Is(err, errInterrupted) {
+			t.Fatalf("after %d commits: %v, %v", commits, s, err)
+		}
+	}
+	migrations[0] = whole
+	s, err := Open(home, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	mustBeWhole(t, s, records)
 }
 
 func TestFullDiskIsNotOpened(t *testing.T) {

@@ -40,7 +40,7 @@ func RestoreIndex(home string, r io.Reader) (err error) {
 	if err := loadIndex(opened.db, r); err != nil {
 		return fmt.Errorf("restore index of %s: %w", home, err)
 	}
-	return checkSchema(opened.db, false)
+	return opened.prepareIndex(opened.db, false)
 }
 
 // loadIndex reads a snapshot. Badger panics on some damage to it.

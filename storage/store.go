@@ -45,7 +45,10 @@ type Store struct {
 	space *spaceGuard
 	db    *badger.DB
 
+	putting  sync.Mutex    // held while records are stored
 	arrival  atomic.Uint64 // arrival number given out last
+	count    atomic.Int64  // records
+	timeline timeline
 	partials openPartials
 
 	use    sync.RWMutex // held for reading during an operation on db, so that Close waits for it
@@ -62,7 +65,7 @@ type openPartials struct {
 // ErrNoSpace if the disk is too full for the index to open safely, and with ErrSchema if a newer program wrote it.
 //
 // Opened read-only, nothing is created, several processes may share the home, and all methods that write fail with ErrReadOnly. A
-// home left by a crash is first repaired by opening it for writing for a moment, which is what its node would do.
+// home left by a crash, or written by an older program, is first opened for writing for a moment, which is what its node would do.
 func Open(home string, opt Options) (*Store, error) {
 	if opt.MinFree == 0 {
 		opt.MinFree = DefaultMinFree
@@ -122,7 +125,8 @@ func (s *Store) openForReading() (err error) {
 	if errors.Is(err, ErrSchema) {
 		return errors.Join(err, s.lock.release())
 	}
-	// Badger refuses to read what a killed process left until a writer has replayed its log.
+	// Badger refuses to read what a killed process left until a writer has replayed its log, and only a writer can bring an index to a newer
+	// schema.
 	if err := s.lock.release(); err != nil {
 		return err
 	}

@@ -38,6 +38,11 @@ const (
 	KindPolicy       Kind = "policy"
 )
 
+// Membership tells whether records of the kind say who is a member: all others rest on them.
+func (k Kind) Membership() bool {
+	return k == KindFederation || k == KindCertificate || k == KindRevocation
+}
+
 // Version is the record format written here.
 const Version = 1
 
@@ -67,6 +72,20 @@ type Signed struct {
 	Record
 	CID      cid.Cid // CIDv1 dag-cbor sha2-256 of the payload bytes
 	Envelope []byte  // libp2p signed envelope, as sent on the wire
+}
+
+// Round is the round that a delta, a contribution or an aggregate is for; ok is false for other kinds, and for versions newer than Version.
+func (r *Record) Round() (round uint64, ok bool) {
+	if r.Version != Version || r.Kind != KindDelta && r.Kind != KindContribution && r.Kind != KindAggregate {
+		return 0, false
+	}
+	var body struct {
+		Round uint64 `cbor:"round"`
+	}
+	if looseMode.Unmarshal(r.Body, &body) != nil {
+		return 0, false
+	}
+	return body.Round, true
 }
 
 // payload is the encoded form of a Record. Body is raw so that links in it are links of the payload too.
