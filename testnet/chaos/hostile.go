@@ -126,7 +126,7 @@ func (l *lab) wave(ctx context.Context, t *target, honest []*subject, w wave, le
 	if err := until(ctx, time.Minute, func() bool { return i.delta() != nil }); err != nil {
 		return nil, "", fmt.Errorf("no delta was gossiped to the hostile member: %w", err)
 	}
-	if err := siege.prepare(w); err != nil {
+	if err := siege.prepare(w, len(enemies)); err != nil {
 		return nil, "", err
 	}
 	l.say("%s: %d a second to each of %d nodes, for %s", w.name, w.rate, len(enemies), length)
@@ -268,11 +268,12 @@ func (l *lab) graylists(ctx context.Context, honest []*subject, offenders map[st
 }
 
 // prepare signs what a flood needs, since the attacker's time is not what is measured: all that a node hears before it has enough.
-func (w *siege) prepare(kind wave) error {
+func (w *siege) prepare(kind wave, nodes int) error {
 	if kind.name != "a flood of records" {
 		return nil
 	}
-	for range 5 * kind.rate {
+	const enough = 1000 // more than an author's quota of a round and the faults that put it on the gray list
+	for range enough * nodes {
 		r, err := sign(w.intruder, w.federation, &record.Delta{Round: w.round, Base: w.federation, Modalities: []string{"sensor"}, Rows: 1}, w.federation)
 		if err != nil {
 			return err
