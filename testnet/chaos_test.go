@@ -43,13 +43,14 @@ corrupt edge-1 count=2
 expect mended edge-1
 expect alive
 `, false},
-	{"strangers, hostile members and a liar", `
+	// Without hostile members: an author's quota is for a round, and rounds this short close before a flood has used it up. p2p's
+	// TestFloodIsGraylisted has a round of its own.
+	{"strangers and a liar", `
 supers 2
 deadline 6s
 steps 4
 expect "rounds close before" rounds +1 within=60s
 strangers
-hostile wave=3s limit=3 rate=500
 lie super-2 within=60s
 expect alive on=super-1,edges
 `, false},
