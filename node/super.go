@@ -44,7 +44,7 @@ func newSuper(l *learner) (*super, error) {
 	return &super{learner: l, cloud: c}, l.remember(func(f *facts) { f.ParamsTotal, f.ParamsTrainable = total, trainable })
 }
 
-// never is how long a super-peer goes without an aggregate of which nothing was in reach for a whole deadline: it closes the round itself, and must
+// never is how long a super-peer goes without an aggregate of which too little was in reach for a whole deadline: it closes the round itself, and must
 // not return to the other one while edges build on its own.
 const never = 100 * 365 * 24 * time.Hour
 
@@ -156,8 +156,9 @@ func (s *super) follow(ctx context.Context, a *aggregateEntry) error {
 	return s.followed(ctx, a)
 }
 
-// followParts makes do with those components of a that members still have, for an author that vanished before anybody had its
-// checkpoint: the small models take them over, and the large one goes on from where it is. With none of them in reach it gives why.
+// followParts makes do with a's components, for an author that vanished before anybody had its checkpoint: the small models take them over,
+// and the large one goes on from where it is. Edges cannot go on from less than all that they fetch: where a part of that is not in reach it
+// gives why, and the round is closed anew.
 func (s *super) followParts(ctx context.Context, a *aggregateEntry, why error) error {
 	defer s.busy()()
 	var parts []adapter.Component
@@ -165,8 +166,8 @@ func (s *super) followParts(ctx context.Context, a *aggregateEntry, why error) e
 		if err := checkComponent(c.Component, s.genesis.method.AggregateCodec); err != nil {
 			return err
 		}
-		if err := s.fetchBlobs(ctx, []record.Blob{c.Blob}, a.Author); err != nil {
-			continue
+		if s.fetchBlobs(ctx, []record.Blob{c.Blob}, a.Author) != nil {
+			return why
 		}
 		part, err := readComponent(s.store, c.Component, adapter.Component{})
 		if err != nil {
@@ -174,13 +175,13 @@ func (s *super) followParts(ctx context.Context, a *aggregateEntry, why error) e
 		}
 		parts = append(parts, part)
 	}
-	if len(parts) == 0 {
+	if b := a.body.Supervision; b.CID.Defined() && s.fetchBlobs(ctx, []record.Blob{b}, a.Author) != nil {
 		return why
 	}
 	if err := s.cloud.Adopt(parts); err != nil {
 		return fmt.Errorf("%w: %w", errBadBlob, err)
 	}
-	s.log.Warn("took over components without their checkpoint", "round", a.body.Round, "aggregate", a.cid, "components", len(parts), "of", len(a.body.Components), "reason", why)
+	s.log.Warn("took over an aggregate without its checkpoint", "round", a.body.Round, "aggregate", a.cid, "components", len(parts), "reason", why)
 	return s.followed(ctx, a)
 }
 

@@ -28,7 +28,6 @@ pause edge-1
 mark
 expect "rounds go on after crashes, without an edge that stands still" rounds +1 on=super-1,super-2,edge-2,edge-3 within=60s
 resume edge-1
-sleep 1s
 partition super-2,edge-3 | rest
 mark
 expect "one side learns on" rounds +1 on=super-1,edge-1,edge-2 within=60s

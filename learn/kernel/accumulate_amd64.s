@@ -4,9 +4,9 @@
 
 #include "textflag.h"
 
-// func addWeightedAVX2(sums *float64, x *float32, n int, w *float64)
+// func addWeightedVector(sums *float64, x *float32, n int, w *float64)
 // Requires: AVX
-TEXT ·addWeightedAVX2(SB), NOSPLIT, $0-32
+TEXT ·addWeightedVector(SB), NOSPLIT, $0-32
 	MOVQ         w+24(FP), AX
 	VBROADCASTSD (AX), Y0
 	MOVQ         sums+0(FP), AX
@@ -31,9 +31,9 @@ loop:
 	VZEROUPPER
 	RET
 
-// func addWeightedFourAVX2(sums *float64, x0 *float32, x1 *float32, x2 *float32, x3 *float32, n int, w *float64)
+// func addWeightedFourVector(sums *float64, x0 *float32, x1 *float32, x2 *float32, x3 *float32, n int, w *float64)
 // Requires: AVX
-TEXT ·addWeightedFourAVX2(SB), NOSPLIT, $0-56
+TEXT ·addWeightedFourVector(SB), NOSPLIT, $0-56
 	MOVQ         w+48(FP), AX
 	VBROADCASTSD (AX), Y0
 	VBROADCASTSD 8(AX), Y1
@@ -85,9 +85,9 @@ loop:
 	VZEROUPPER
 	RET
 
-// func magnitudeAVX2(x *float32, n int) (largest float32)
+// func magnitudeVector(x *float32, n int) (largest float32)
 // Requires: AVX, AVX2, SSE
-TEXT ·magnitudeAVX2(SB), NOSPLIT, $0-20
+TEXT ·magnitudeVector(SB), NOSPLIT, $0-20
 	VXORPS  Y0, Y0, Y0
 	VMOVDQU lanes7fffffff<>+0(SB), Y1
 	MOVQ    x+0(FP), AX
@@ -119,9 +119,9 @@ DATA lanes7fffffff<>+24(SB)/4, $0x7fffffff
 DATA lanes7fffffff<>+28(SB)/4, $0x7fffffff
 GLOBL lanes7fffffff<>(SB), RODATA|NOPTR, $32
 
-// func dequantiseAVX2(dst *float32, steps *byte, n int, scale float32)
+// func dequantiseVector(dst *float32, steps *byte, n int, scale float32)
 // Requires: AVX, AVX2
-TEXT ·dequantiseAVX2(SB), NOSPLIT, $0-28
+TEXT ·dequantiseVector(SB), NOSPLIT, $0-28
 	VBROADCASTSS scale+24(FP), Y0
 	MOVQ         dst+0(FP), AX
 	MOVQ         steps+8(FP), CX

@@ -4,8 +4,8 @@
 
 #include "textflag.h"
 
-// func addWeightedNEON(sums *float64, x *float32, n int, w *float64)
-TEXT ·addWeightedNEON(SB), NOSPLIT, $0-32
+// func addWeightedVector(sums *float64, x *float32, n int, w *float64)
+TEXT ·addWeightedVector(SB), NOSPLIT, $0-32
 	MOVD w+24(FP), R11
 	MOVD 0(R11), R9
 	VDUP R9, V0.D2
@@ -42,8 +42,8 @@ loop:
 	BNE loop
 	RET
 
-// func addWeightedFourNEON(sums *float64, x0 *float32, x1 *float32, x2 *float32, x3 *float32, n int, w *float64)
-TEXT ·addWeightedFourNEON(SB), NOSPLIT, $0-56
+// func addWeightedFourVector(sums *float64, x0 *float32, x1 *float32, x2 *float32, x3 *float32, n int, w *float64)
+TEXT ·addWeightedFourVector(SB), NOSPLIT, $0-56
 	MOVD w+48(FP), R11
 	MOVD 0(R11), R9
 	VDUP R9, V0.D2
@@ -134,8 +134,8 @@ loop:
 	BNE loop
 	RET
 
-// func magnitudeNEON(x *float32, n int) (largest float32)
-TEXT ·magnitudeNEON(SB), NOSPLIT, $0-20
+// func magnitudeVector(x *float32, n int) (largest float32)
+TEXT ·magnitudeVector(SB), NOSPLIT, $0-20
 	MOVW $0x00000000, R9
 	VDUP R9, V0.S4
 	MOVW $0x00000000, R9
@@ -163,8 +163,8 @@ loop:
 	FMOVS F0, largest+16(FP)
 	RET
 
-// func dequantiseNEON(dst *float32, steps *byte, n int, scale float32)
-TEXT ·dequantiseNEON(SB), NOSPLIT, $0-28
+// func dequantiseVector(dst *float32, steps *byte, n int, scale float32)
+TEXT ·dequantiseVector(SB), NOSPLIT, $0-28
 	MOVWU scale+24(FP), R9
 	VDUP R9, V0.S4
 	MOVD dst+0(FP), R0

@@ -4,22 +4,22 @@
 
 package kernel
 
-// addWeightedAVX2 computes sums += w[0]*x from left to right, without fusing.
+// addWeightedVector computes sums += w[0]*x from left to right, without fusing.
 //
 //go:noescape
-func addWeightedAVX2(sums *float64, x *float32, n int, w *float64)
+func addWeightedVector(sums *float64, x *float32, n int, w *float64)
 
-// addWeightedFourAVX2 computes sums += w[0]*x0 + w[i]*x1 + w[i]*x2 + w[i]*x3 from left to right, without fusing.
+// addWeightedFourVector computes sums += w[0]*x0 + w[i]*x1 + w[i]*x2 + w[i]*x3 from left to right, without fusing.
 //
 //go:noescape
-func addWeightedFourAVX2(sums *float64, x0 *float32, x1 *float32, x2 *float32, x3 *float32, n int, w *float64)
+func addWeightedFourVector(sums *float64, x0 *float32, x1 *float32, x2 *float32, x3 *float32, n int, w *float64)
 
-// magnitudeAVX2 is the largest magnitude of x by its bits: a NaN is larger than infinity.
+// magnitudeVector is the largest magnitude of x by its bits: a NaN is larger than infinity.
 //
 //go:noescape
-func magnitudeAVX2(x *float32, n int) (largest float32)
+func magnitudeVector(x *float32, n int) (largest float32)
 
-// dequantiseAVX2 computes dst = scale*steps of signed bytes.
+// dequantiseVector computes dst = scale*steps of signed bytes.
 //
 //go:noescape
-func dequantiseAVX2(dst *float32, steps *byte, n int, scale float32)
+func dequantiseVector(dst *float32, steps *byte, n int, scale float32)

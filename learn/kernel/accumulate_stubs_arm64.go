@@ -4,22 +4,22 @@
 
 package kernel
 
-// addWeightedNEON computes sums += w[0]*x and so on from left to right, without fusing.
+// addWeightedVector computes sums += w[0]*x and so on from left to right, without fusing.
 //
 //go:noescape
-func addWeightedNEON(sums *float64, x *float32, n int, w *float64)
+func addWeightedVector(sums *float64, x *float32, n int, w *float64)
 
-// addWeightedFourNEON computes sums += w[0]*x and so on from left to right, without fusing.
+// addWeightedFourVector computes sums += w[0]*x and so on from left to right, without fusing.
 //
 //go:noescape
-func addWeightedFourNEON(sums *float64, x0 *float32, x1 *float32, x2 *float32, x3 *float32, n int, w *float64)
+func addWeightedFourVector(sums *float64, x0 *float32, x1 *float32, x2 *float32, x3 *float32, n int, w *float64)
 
-// magnitudeNEON is the largest magnitude of x by its bits: a NaN is larger than infinity.
+// magnitudeVector is the largest magnitude of x by its bits: a NaN is larger than infinity.
 //
 //go:noescape
-func magnitudeNEON(x *float32, n int) (largest float32)
+func magnitudeVector(x *float32, n int) (largest float32)
 
-// dequantiseNEON computes dst = scale*steps of signed bytes.
+// dequantiseVector computes dst = scale*steps of signed bytes.
 //
 //go:noescape
-func dequantiseNEON(dst *float32, steps *byte, n int, scale float32)
+func dequantiseVector(dst *float32, steps *byte, n int, scale float32)

@@ -2,8 +2,6 @@ package kernel
 
 // The functions of vector_portable.go, on the processor's vector registers where it has them.
 
-func vectorised(n int) bool { return n > 0 && active.isa != isaPortable }
-
 func axpy(alpha float32, x, y []float32) {
 	if n := len(x); vectorised(n) {
 		y = y[:n]
@@ -172,48 +170,4 @@ func adamw(s *adamStep, w, g, m, v []float32) {
 		return
 	}
 	adamwPortable(s, w, g, m, v)
-}
-
-// The functions of accumulate.go compute whole vectors; what is left over has the same bits in Go.
-
-func addWeighted(sums []float64, x []float32, w *float64) {
-	n := len(sums) &^ 7
-	if vectorised(n) {
-		addWeightedAVX2(&sums[0], &x[0], n, w)
-	} else {
-		n = 0
-	}
-	addWeightedPortable(sums[n:], x[n:], *w)
-}
-
-func addWeightedFour(sums []float64, xs *[4][]float32, w *[4]float64) {
-	n := len(sums) &^ 7
-	if vectorised(n) {
-		addWeightedFourAVX2(&sums[0], &xs[0][0], &xs[1][0], &xs[2][0], &xs[3][0], n, &w[0])
-	} else {
-		n = 0
-	}
-	for i, x := range xs {
-		addWeightedPortable(sums[n:], x[n:len(sums)], w[i])
-	}
-}
-
-func allFinite(x []float32) bool {
-	n := len(x) &^ 7
-	if !vectorised(n) {
-		n = 0
-	} else if !finite(magnitudeAVX2(&x[0], n)) {
-		return false
-	}
-	return allFinitePortable(x[n:])
-}
-
-func dequantise(dst []float32, steps []byte, scale float32) {
-	n := len(steps) &^ 7
-	if vectorised(n) {
-		dequantiseAVX2(&dst[0], &steps[0], n, scale)
-	} else {
-		n = 0
-	}
-	dequantisePortable(dst[n:], steps[n:], scale)
 }

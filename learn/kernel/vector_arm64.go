@@ -2,9 +2,7 @@ package kernel
 
 import "math"
 
-// The functions of vector_portable.go and accumulate.go, on NEON's registers.
-
-func vectorised(n int) bool { return n > 0 && active.isa != isaPortable }
+// The functions of vector_portable.go, on NEON's registers.
 
 // rest holds what whole turns of 8 elements leave over of the slices of a call, and zeros.
 type rest [5][8]float32
@@ -266,48 +264,4 @@ func adamw(s *adamStep, w, g, m, v []float32) {
 	r.put(0, w)
 	r.put(2, m)
 	r.put(3, v)
-}
-
-// The functions of accumulate.go compute whole vectors; what is left over has the same bits in Go.
-
-func addWeighted(sums []float64, x []float32, w *float64) {
-	n := len(sums) &^ 7
-	if vectorised(n) {
-		addWeightedNEON(&sums[0], &x[0], n, w)
-	} else {
-		n = 0
-	}
-	addWeightedPortable(sums[n:], x[n:], *w)
-}
-
-func addWeightedFour(sums []float64, xs *[4][]float32, w *[4]float64) {
-	n := len(sums) &^ 7
-	if vectorised(n) {
-		addWeightedFourNEON(&sums[0], &xs[0][0], &xs[1][0], &xs[2][0], &xs[3][0], n, &w[0])
-	} else {
-		n = 0
-	}
-	for i, x := range xs {
-		addWeightedPortable(sums[n:], x[n:len(sums)], w[i])
-	}
-}
-
-func allFinite(x []float32) bool {
-	n := len(x) &^ 7
-	if !vectorised(n) {
-		n = 0
-	} else if !finite(magnitudeNEON(&x[0], n)) {
-		return false
-	}
-	return allFinitePortable(x[n:])
-}
-
-func dequantise(dst []float32, steps []byte, scale float32) {
-	n := len(steps) &^ 7
-	if vectorised(n) {
-		dequantiseNEON(&dst[0], &steps[0], n, scale)
-	} else {
-		n = 0
-	}
-	dequantisePortable(dst[n:], steps[n:], scale)
 }

@@ -15,10 +15,10 @@ import (
 func writeAccumulate(ctx *build.Context) {
 	v := &vectors{Context: ctx, constants: map[uint32]operand.Mem{}}
 
-	v.addWeighted("addWeightedAVX2", "x")
-	v.addWeighted("addWeightedFourAVX2", "x0", "x1", "x2", "x3")
+	v.addWeighted("addWeightedVector", "x")
+	v.addWeighted("addWeightedFourVector", "x0", "x1", "x2", "x3")
 
-	v.function("magnitudeAVX2", "func(x *float32, n int) (largest float32)", "magnitudeAVX2 is the largest magnitude of x by its bits: a NaN is larger than infinity.")
+	v.function("magnitudeVector", "func(x *float32, n int) (largest float32)", "magnitudeVector is the largest magnitude of x by its bits: a NaN is larger than infinity.")
 	largest, magnitude := v.zero(), v.YMM()
 	v.VMOVDQU(v.allBits(math.MaxInt32), magnitude)
 	v.eights(map[string]int{"x": 32}, func(at map[string]reg.GPVirtual) {
@@ -29,7 +29,7 @@ func writeAccumulate(ctx *build.Context) {
 	v.reduce(largest, v.VPMAXUD, "largest")
 	v.finish()
 
-	v.function("dequantiseAVX2", "func(dst *float32, steps *byte, n int, scale float32)", "dequantiseAVX2 computes dst = scale*steps of signed bytes.")
+	v.function("dequantiseVector", "func(dst *float32, steps *byte, n int, scale float32)", "dequantiseVector computes dst = scale*steps of signed bytes.")
 	scale := v.argument("scale")
 	v.eights(map[string]int{"dst": 32, "steps": 8}, func(at map[string]reg.GPVirtual) {
 		x := v.YMM()

@@ -403,10 +403,10 @@ func (a *arm64) neonAdamW() {
 
 // writeNEONAccumulate writes what writeAccumulate does: n is a positive multiple of 8.
 func writeNEONAccumulate(a *arm64) {
-	a.neonAddWeighted("addWeightedNEON", "x")
-	a.neonAddWeighted("addWeightedFourNEON", "x0", "x1", "x2", "x3")
+	a.neonAddWeighted("addWeightedVector", "x")
+	a.neonAddWeighted("addWeightedFourVector", "x0", "x1", "x2", "x3")
 
-	a.function("magnitudeNEON", "magnitudeNEON is the largest magnitude of x by its bits: a NaN is larger than infinity.", []string{"x *float32", "n int"}, []string{"largest float32"})
+	a.function("magnitudeVector", "magnitudeVector is the largest magnitude of x by its bits: a NaN is larger than infinity.", []string{"x *float32", "n int"}, []string{"largest float32"})
 	acc, magnitude := a.pairOf(0), a.all(math.MaxInt32)
 	a.eights(map[string]int{"x": 32}, func(at map[string]int) {
 		for half := range 2 {
@@ -419,7 +419,7 @@ func writeNEONAccumulate(a *arm64) {
 	a.reduce(acc, umax, "largest")
 	a.line("RET")
 
-	a.function("dequantiseNEON", "dequantiseNEON computes dst = scale*steps of signed bytes.", []string{"dst *float32", "steps *byte", "n int", "scale float32"}, nil)
+	a.function("dequantiseVector", "dequantiseVector computes dst = scale*steps of signed bytes.", []string{"dst *float32", "steps *byte", "n int", "scale float32"}, nil)
 	scale := a.everyLane("scale")
 	a.eights(map[string]int{"dst": 32, "steps": 8}, func(at map[string]int) {
 		steps := a.reg()
