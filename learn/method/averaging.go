@@ -10,7 +10,7 @@ import (
 
 // averaging is a method whose edges average components within their family. The server takes part with a small model of each family
 // that has all modalities, the proxy of ML-ECS, which it trains CloudSteps a round on the public rows, so that what the public rows teach
-// reaches the edges. The large model, which is scored, takes CloudSteps a round on the same rows.
+// reaches the edges. The large model takes CloudSteps a round on the same rows; it and the proxies answer together, as in ML-ECS.
 type averaging struct {
 	*crowd
 	scheme
@@ -145,6 +145,15 @@ func (a *averaging) share(round uint64, wire *tally) error {
 		}
 	}
 	return nil
+}
+
+// Server answers as a super-peer does: by the large model and the small ones together.
+func (a *averaging) Server() Evaluator {
+	s := *a.server
+	for _, p := range a.proxies {
+		s.beside = append(s.beside, p.model)
+	}
+	return &s
 }
 
 // averageOf averages components of some kinds, by weights, over the sources, whose structure is one.

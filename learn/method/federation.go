@@ -36,7 +36,7 @@ type Federation interface {
 	Round(ctx context.Context, round uint64, p Progress) (Traffic, error)
 	// Finish is what edges do after the last round before they are used: as many steps as in Edge.Adapt, whatever the method.
 	Finish(ctx context.Context, last uint64, p Progress) error
-	// Edge is the model of node i, Server the large model.
+	// Edge is the model of node i, Server the large model, with the small ones at the server beside it where a method has any.
 	Edge(i int) Evaluator
 	Server() Evaluator
 }

@@ -16,7 +16,15 @@ func (e *Edge) Merge(round uint64, start *Aggregate, own Input, others []Input, 
 	weigh := func(in Input) float64 {
 		return float64(e.cfg.inputWeight(in.Rows, len(in.Modalities), modalities) * e.cfg.freshness(round, min(in.Round, round)))
 	}
-	averaged, _, _, err := aggregate(append([]Input{own}, others...), weigh, nil, 0, e.share)
+	var mine []adapter.Component // they say what the structure is, as the cloud's own do in an aggregate
+	for _, p := range own.Parts {
+		c, err := p.Open(new(adapter.Decoder))
+		if err != nil {
+			return fmt.Errorf("merging after round %d: own delta: %w", round, err)
+		}
+		mine = append(mine, c)
+	}
+	averaged, _, _, err := aggregate(others, weigh, mine, weigh(own), e.share)
 	if err != nil {
 		return fmt.Errorf("merging after round %d: %w", round, err)
 	}

@@ -32,6 +32,11 @@ func TestMerge(t *testing.T) {
 		delta(4, 10, []string{"a", "b"}, filled(lora, 20)), // a round late
 		delta(5, 10, []string{"a", "b"}, foreign, filled(before["connector/a+b"], 9)),
 	}
+	for v := range 8 { // whatever the order, what claims the edge's signature and has another structure decides nothing
+		liar := filled(lora, float32(v))
+		liar.Tensors = liar.Tensors[1:]
+		others = append(others, delta(5, 10, []string{"a", "b"}, liar))
+	}
 	if err := e.Merge(5, start, own, others, 2); err != nil {
 		t.Fatal(err)
 	}

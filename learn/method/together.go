@@ -81,7 +81,7 @@ func (t *together) Finish(ctx context.Context, last uint64, p Progress) error {
 // Edge is the model of node i.
 func (t *together) Edge(i int) Evaluator { return t.edges[i] }
 
-// Server is the large model.
+// Server is the cloud: the large model and the proxies, which answer together.
 func (t *together) Server() Evaluator { return t.cloud }
 
 // fitting are the components of a that e takes over.

@@ -11,6 +11,7 @@ type variant struct {
 	name  string
 	world func(w *World)
 	edge  func(e *Edge)
+	cloud func(c *Cloud)
 	adapt func(e *Edge) training // of the steps after the last round; nil: AMT
 }
 
@@ -28,7 +29,8 @@ var variants = []variant{
 			c.Guide, c.KD, c.Transfer = c.KD, 0, false
 			w.Share = []string{"lora"}
 		},
-		edge: func(e *Edge) { e.early = true },
+		edge:  func(e *Edge) { e.early = true },
+		cloud: func(c *Cloud) { c.large.beside = nil }, // the large model answers
 	},
 	{name: "mlecs"},
 	// Nothing on public rows: edges learn from private rows, and from means.
@@ -79,6 +81,9 @@ func (v variant) start(w World) (*together, error) {
 	t, err := newTogether(w)
 	if err != nil {
 		return nil, err
+	}
+	if v.cloud != nil {
+		v.cloud(t.cloud)
 	}
 	for _, e := range t.edges {
 		if v.edge != nil {
