@@ -3,7 +3,7 @@
 # Options go to both: --runs N, --processor-time. KERNEL=AVX2 has both compute as on a processor without AVX-512.
 set -eu
 what=${1:-step} config=${2:-A} threads=${3:-1} here=$(dirname "$0")
-[ $# -lt 3 ] || shift 3
+shift $(( $# < 3 ? $# : 3 ))
 out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT
 export OMP_NUM_THREADS="$threads" GOMAXPROCS="$threads"

@@ -25,11 +25,7 @@ import (
 
 // carryOn does the next round without a super-peer if it is time to; it tells whether it did.
 func (e *edge) carryOn(ctx context.Context) (trained bool, err error) {
-	now := time.Now()
-	if e.superInReach() {
-		e.met = now
-	}
-	alone := now.Sub(e.met) >= e.deadline()
+	alone := time.Since(e.met) >= e.deadline()
 	e.live.goAlone(alone)
 	own := e.ledger.own(e.self, e.state.Round)
 	if !alone || own == nil || e.last(e.state.Round) {

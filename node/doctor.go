@@ -38,7 +38,7 @@ const (
 	maxSkew       = 2 * time.Minute     // a record from further ahead makes the clock suspicious
 	soonEnds      = 30 * 24 * time.Hour // of a certificate
 	leastMemory   = 256 << 20           // bytes
-	memoryPerBase = 6                   // times the base model: weights packed twice, gradients, buffers
+	memoryPerBase = 3                   // times the base model: weights, packed once more, gradients, buffers
 )
 
 // Doctor examines the home, and the node on it if one runs. It changes nothing.

@@ -88,6 +88,10 @@ func (e *edge) serve(ctx context.Context) error {
 	for {
 		changed := e.ledger.next()
 		e.observe()
+		if e.superInReach() {
+			e.met = time.Now()
+			e.live.goAlone(false)
+		}
 		a := e.ledger.newest(e.avoided.skip)
 		switch {
 		case e.paused():
@@ -133,6 +137,10 @@ func (e *edge) serve(ctx context.Context) error {
 			if err := e.finish(a.body.Round); err != nil {
 				return err
 			}
+		case e.state.Last == a.cid.String():
+			// The model is adapted to it as to the last one, and the founder has set a later last round: that begins with the aggregate itself.
+			e.state.Last, absorbed = "", ""
+			continue
 		default:
 			if err := e.train(ctx, a, a.body.Round+1, nil); err != nil {
 				return err

@@ -176,7 +176,7 @@ func signGenesis(store *storage.Store, founder crypto.PrivKey, id peer.ID, body 
 	if err != nil {
 		return nil, err
 	}
-	r, err := record.Sign(founder, record.Record{Version: record.Version, Kind: kind, Seq: seq, Created: time.Now().UnixMilli(), Body: b})
+	r, err := record.Sign(founder, record.Record{Version: record.Version, Kind: kind, Seq: seq, Created: now().UnixMilli(), Body: b})
 	if err != nil {
 		return nil, fmt.Errorf("sign genesis: %w", err)
 	}

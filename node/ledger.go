@@ -42,7 +42,7 @@ type deltaEntry struct {
 	record.Record
 	cid      cid.Cid
 	body     *record.Delta
-	grounded bool // see ledger.grounded
+	grounded bool // see ledger.ground
 }
 
 // disputeEntry is one member's objection to an aggregate.

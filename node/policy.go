@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"time"
 
 	"github.com/ipfs/go-cid"
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -136,7 +135,7 @@ func (v *view) changePolicy(c api.PolicyChange) (*record.Signed, error) {
 		parent = before.cid
 	}
 	r, err := record.Sign(founder, record.Record{
-		Version: record.Version, Kind: kind, Federation: v.genesis.id, Seq: seq, Parents: []cid.Cid{parent}, Created: time.Now().UnixMilli(), Body: body,
+		Version: record.Version, Kind: kind, Federation: v.genesis.id, Seq: seq, Parents: []cid.Cid{parent}, Created: now().UnixMilli(), Body: body,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("change the policy: %w", err)

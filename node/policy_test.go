@@ -1,6 +1,7 @@
 package node
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -31,6 +32,7 @@ func TestPolicy(t *testing.T) {
 			return s.Phase == phasePaused && s.Policy.Paused && s.Policy.Reason == why
 		})
 	}
+	time.Sleep(2 * time.Second) // several rounds' time
 	for _, m := range []*member{edge, founder} {
 		if s := m.until("answers", func(*api.Status) bool { return true }); s.Round != paused.Round {
 			t.Errorf("round %d was closed in a pause that began at %d", s.Round, paused.Round)
@@ -66,6 +68,10 @@ func TestPolicy(t *testing.T) {
 	for _, m := range []*member{edge, founder} {
 		m.until("does one more round", func(s *api.Status) bool { return s.Round == more })
 		m.halt()
+	}
+	// What was adapted to the aggregate as to the last one is given up: the next delta rests on the aggregate itself.
+	if n := strings.Count(edge.logs.String(), fmt.Sprintf("msg=absorbed in=learner round=%d ", last)); n != 2 {
+		t.Errorf("the edge took over the aggregate of round %d %d times, want once before and once after the change", last, n)
 	}
 }
 

@@ -197,11 +197,6 @@ func (s *super) followed(ctx context.Context, a *aggregateEntry) error {
 func (s *super) lead(ctx context.Context, a *aggregateEntry) (err error) {
 	var round uint64
 	var inputs []input
-	if a != nil {
-		round = a.body.Round + 1
-	}
-	ctx, ended := s.span(ctx, spanRound, round)
-	defer func() { ended(err) }()
 	if err := s.begin(); err != nil {
 		return err
 	}
@@ -211,6 +206,8 @@ func (s *super) lead(ctx context.Context, a *aggregateEntry) (err error) {
 			return err // nil: another super-peer closed the round, or leads
 		}
 	}
+	ctx, ended := s.span(ctx, spanRound, round)
+	defer func() { ended(err) }()
 	agg, err := s.aggregate(ctx, round, inputs)
 	if err != nil {
 		return err

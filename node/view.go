@@ -131,23 +131,20 @@ func (v *view) describe() (*api.Status, error) {
 		base := v.seat.base()
 		s.Family, s.Families = v.seat.family, len(v.genesis.Bases.Edge)
 		s.Base, s.BaseCID = base.Name, base.Blob.CID.String()
-		s.Privacy = v.privacy(id, s.Round)
+		s.Privacy = v.privacy(id)
 	}
 	return s, nil
 }
 
-// privacy is what this edge's newest delta says of all of them; nil where the federation does without. round is the newest aggregate's.
-func (v *view) privacy(self peer.ID, round uint64) *api.Privacy {
+// privacy is what this edge's newest delta says of all of them; nil where the federation does without.
+func (v *view) privacy(self peer.ID) *api.Privacy {
 	m := v.genesis.method
 	if m.DPNoise == 0 || v.member.Role != record.RoleEdge {
 		return nil
 	}
 	p := &api.Privacy{Clip: m.DPClip, Noise: m.DPNoise, Delta: method.PrivacyDelta}
-	for trained := round + 1; trained > 0; trained-- {
-		if d := v.ledger.own(self, trained); d != nil {
-			p.Epsilon = d.body.Metrics[method.MetricEpsilon]
-			break
-		}
+	if d := v.ledger.lastOf(self); d != nil {
+		p.Epsilon = d.body.Metrics[method.MetricEpsilon]
 	}
 	return p
 }

@@ -7,15 +7,16 @@
 //   - dial.go, contacts.go, mdns.go, lookup.go: whom to dial: bootstrap addresses, members known from earlier (kept on disk), members
 //     that other members told of, the LAN, and the DHT that super-peers answer.
 //   - relay.go, reach.go: members that nobody can dial are reached through super-peers; what is known of this node's own reachability.
-//   - strangers.go: no stream of a peer that has not proved membership gets to any handler but those that proving takes.
+//   - strangers.go: no stream of a peer that has not proved membership gets to any handler but those that proving takes, hole punching's
+//     and AutoNAT's dial-back.
 //   - hello.go, gate.go: /mlecs/hello/1 proves membership both ways; until then a peer is not served, not seen by GossipSub, and is
 //     disconnected after five seconds.
 //   - membership.go: certificates and revocations, the chain rules, who may write which kind of record.
 //   - accept.go: the one way into the store for every record from gossip, sync, hello and this node itself.
-//   - gated.go: the host that gossip, sync and blob transfer stand on, which shows them members only.
+//   - gated.go: the host that gossip, sync, blob transfer, lookups and relaying stand on, which shows them members only.
 //   - conduct.go: quotas of authors, and the gray list of peers that flood or send what is wrong.
-//   - gossip.go, mesh.go: one GossipSub topic a federation.
-//   - sync.go, sync_ranges.go, reconcile.go: /mlecs/sync/1, how two members tell what differs, and when it runs: after hello, every ten seconds, and when gossip shows a gap.
+//   - gossip.go, mesh.go, replays.go: one GossipSub topic a federation, and who repeats messages on it.
+//   - sync.go, sync_exchange.go, sync_known.go, sync_ranges.go, reconcile.go: /mlecs/sync/1, how two members tell what differs, and when it runs: after hello, every ten seconds, and when gossip shows a gap.
 //   - blob.go, fetch.go: /mlecs/blob/1, and whom to ask for a blob.
 //   - peers.go, traffic.go, upkeep.go, block.go: what is known of members and peers, and who is disconnected.
 //   - memberships.go: members past and present; how they are renewed and revoked.

@@ -29,7 +29,7 @@ const (
 // stores nothing but what connections tell.
 type lookup struct{ table *dht.IpfsDHT }
 
-func startLookup(ctx context.Context, n *Network) (*lookup, error) {
+func startLookup(n *Network) (*lookup, error) {
 	mode := dht.ModeClient
 	if n.role == record.RoleSuper {
 		mode = dht.ModeServer

@@ -218,7 +218,7 @@ func (n *Network) Serve(ctx context.Context) error {
 	defer n.blobs.close()
 	defer n.sync.close()
 	if n.dht {
-		if n.lookup, err = startLookup(n.ctx, n); err != nil {
+		if n.lookup, err = startLookup(n); err != nil {
 			return err
 		}
 		defer n.lookup.close()

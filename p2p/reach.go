@@ -23,6 +23,7 @@ type Reach struct {
 type reach struct {
 	mu  sync.Mutex
 	now Reach
+	nat map[network.NATTransportProtocol]network.NATDeviceType // as last seen
 }
 
 // public tells whether members from anywhere can dial this node.
@@ -39,14 +40,19 @@ func (r *reach) addresses(reachable, unreachable []ma.Multiaddr) {
 }
 
 // router notes what kind of NAT is in front, by the harder of what is seen for TCP and UDP.
-func (r *reach) router(kind network.NATDeviceType) {
+func (r *reach) router(e event.EvtNATDeviceTypeChanged) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	switch kind {
-	case network.NATDeviceTypeEndpointDependent:
-		r.now.NAT = "hard"
-	case network.NATDeviceTypeEndpointIndependent:
-		if r.now.NAT == "" {
+	if r.nat == nil {
+		r.nat = make(map[network.NATTransportProtocol]network.NATDeviceType)
+	}
+	r.nat[e.TransportProtocol] = e.NatDeviceType
+	r.now.NAT = ""
+	for _, kind := range r.nat {
+		switch {
+		case kind == network.NATDeviceTypeEndpointDependent:
+			r.now.NAT = "hard"
+		case kind == network.NATDeviceTypeEndpointIndependent && r.now.NAT == "":
 			r.now.NAT = "easy"
 		}
 	}
@@ -57,7 +63,7 @@ func (n *Network) Reach() Reach {
 	n.reach.mu.Lock()
 	now := n.reach.now
 	n.reach.mu.Unlock()
-	for _, p := range n.places.list() {
+	for _, p := range n.places.list(n.now()) {
 		now.Places = append(now.Places, "/p2p/"+p.String()+"/p2p-circuit/p2p/"+n.id.String())
 	}
 	return now
@@ -80,7 +86,7 @@ func (n *Network) watchReach(ctx context.Context) error {
 				n.reach.addresses(e.Reachable, e.Unreachable)
 				n.log.Debug("reachability", "reachable", e.Reachable, "unreachable", e.Unreachable)
 			case event.EvtNATDeviceTypeChanged:
-				n.reach.router(e.NatDeviceType)
+				n.reach.router(e)
 			}
 		}
 	}

@@ -33,41 +33,42 @@ const (
 // member's id; the member keeps its places at the first ones in its reach, and others ask the first ones in theirs.
 type places struct {
 	mu   sync.Mutex
-	till map[peer.ID]time.Time // end of the place, or of the wait after a refusal
-	held map[peer.ID]bool
+	ask  map[peer.ID]time.Time // when to ask for the place, or for another term of it
+	ends map[peer.ID]time.Time // of the places given
 }
 
 func newPlaces() *places {
-	return &places{till: make(map[peer.ID]time.Time), held: make(map[peer.ID]bool)}
+	return &places{ask: make(map[peer.ID]time.Time), ends: make(map[peer.ID]time.Time)}
 }
 
-func (p *places) note(relay peer.ID, held bool, till time.Time) {
+func (p *places) note(relay peer.ID, ends, ask time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.till[relay], p.held[relay] = till, held
+	p.ends[relay], p.ask[relay] = ends, ask
 }
 
 // lost forgets a super-peer that is gone: it forgets the place with the connection.
 func (p *places) lost(relay peer.ID) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	delete(p.till, relay)
-	delete(p.held, relay)
+	delete(p.ask, relay)
+	delete(p.ends, relay)
 }
 
 // due tells whether to ask relay for a place.
 func (p *places) due(relay peer.ID, now time.Time) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return !now.Before(p.till[relay])
+	return !now.Before(p.ask[relay])
 }
 
-func (p *places) list() []peer.ID {
+// list are the super-peers that keep a place for this node.
+func (p *places) list(now time.Time) []peer.ID {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	var ids []peer.ID
-	for id, held := range p.held {
-		if held {
+	for id, ends := range p.ends {
+		if now.Before(ends) {
 			ids = append(ids, id)
 		}
 	}
@@ -148,11 +149,11 @@ func (n *Network) askForPlace(ctx context.Context, p peer.ID) {
 	place, err := client.Reserve(ctx, n.gated, peer.AddrInfo{ID: p})
 	if err != nil {
 		n.log.Debug("super-peer gives no place to be reached at", "peer", p, "err", err)
-		n.places.note(p, false, n.now().Add(placeRetry))
+		n.places.note(p, time.Time{}, n.now().Add(placeRetry))
 		return
 	}
 	left := place.Expiration.Sub(n.now())
-	n.places.note(p, true, n.now().Add(left*3/4))
+	n.places.note(p, place.Expiration, n.now().Add(left*3/4))
 	if !n.gate.mutual(p) { // gone meanwhile, and lost has been called
 		n.places.lost(p)
 		return

@@ -45,8 +45,9 @@ type syncConfig struct {
 	// member tells whether a peer may sync.
 	member func(peer.ID) bool
 	// accept checks records whose envelopes are verified, at most storage.MaxPut, stores them and tells subscribers, and gives an error for each.
-	// Records come genesis, certificates and revocations first, each after what it rests on. An error is counted and sync goes on with the
-	// next record; if it is a refusal or errConflict, the record is not asked for again for a while.
+	// Records come genesis, certificates and revocations first, a certificate after those that it rests on; a revocation may come before its
+	// certificate, and is taken in the next exchange. An error is counted and sync goes on with the next record; if it is a refusal,
+	// errConflict or errQuota, the record is not asked for again for a while.
 	accept func(ctx context.Context, from peer.ID, list []*record.Signed) []error
 	// damaged is told of each record that does not open.
 	damaged func(from peer.ID, err error)

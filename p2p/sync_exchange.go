@@ -46,10 +46,11 @@ func (x *exchange) begin(ctx context.Context) error {
 	if err := x.write(message); err != nil {
 		return err
 	}
-	if len(message.Ranges) > 0 {
-		if err := x.reconcile(); err != nil {
-			return err
-		}
+	if message, err = x.readRanges(); err != nil {
+		return err
+	}
+	if err := x.answer(message); err != nil {
+		return err
 	}
 	if err := x.sendRecords(); err != nil {
 		return err
@@ -86,15 +87,6 @@ func (x *exchange) listen(ctx context.Context) error {
 		return err
 	}
 	return x.sendRecords()
-}
-
-// reconcile reads and answers messages until one side has nothing more to say.
-func (x *exchange) reconcile() error {
-	message, err := x.readRanges()
-	if err != nil {
-		return err
-	}
-	return x.answer(message)
 }
 
 // answer answers a message, and those that follow it.
@@ -155,8 +147,8 @@ func (x *exchange) sendRecords() error {
 		}
 		delete(left, k)
 		r, err := x.s.cfg.store.Record(k.CID())
-		if errors.Is(err, storage.ErrNotFound) {
-			return nil // it was refused here
+		if errors.Is(err, storage.ErrNotFound) || errors.Is(err, storage.ErrCorrupt) {
+			return nil // it was refused here, or fsck has to mend it
 		}
 		if err != nil {
 			return err

@@ -64,13 +64,17 @@ func (k knownRecords) Split(from, to []byte, n int) ([][]byte, error) {
 	if sum, err := k.Store.Sum(from, to); err != nil || sum.Count >= uint64(len(refused)) {
 		return k.Store.Split(from, to, n)
 	}
-	var cuts [][]byte
+	return cutsOf(refused, n), nil
+}
+
+// cutsOf are at most n-1 places that cut sorted keys into parts of about one size.
+func cutsOf(keys []storage.Key, n int) (cuts [][]byte) {
 	for i := 1; i < n; i++ {
-		if at := i * len(refused) / n; at > (i-1)*len(refused)/n {
-			cuts = append(cuts, storage.Between(refused[at-1], refused[at]))
+		if at := i * len(keys) / n; at > (i-1)*len(keys)/n {
+			cuts = append(cuts, storage.Between(keys[at-1], keys[at]))
 		}
 	}
-	return cuts, nil
+	return cuts
 }
 
 // refusedRecords remembers records that this node refused, for a while.

@@ -31,14 +31,8 @@ func (s keySet) Timeline(from, to []byte, limit int) ([]storage.Key, error) {
 	return slices.Clone(in[:min(limit, len(in))]), nil
 }
 
-func (s keySet) Split(from, to []byte, n int) (cuts [][]byte, _ error) {
-	in := s.within(from, to)
-	for i := 1; i < n; i++ {
-		if at := i * len(in) / n; at > (i-1)*len(in)/n {
-			cuts = append(cuts, storage.Between(in[at-1], in[at]))
-		}
-	}
-	return cuts, nil
+func (s keySet) Split(from, to []byte, n int) ([][]byte, error) {
+	return cutsOf(s.within(from, to), n), nil
 }
 
 // numbered is the key of a number, which is its time as well.

@@ -2,7 +2,8 @@
 //
 //	lock          held while the home is open; holds the process id of the node (lock.go)
 //	index/        Badger: records by CID, by arrival, by kind, by author, by round and on the timeline of sync; small state under "/"-separated keys
-//	              (index.go, records.go, rounds.go, timeline.go, state.go); older schemas are brought to the newest at Open (migrate.go)
+//	              (index.go, records.go, authors.go, rounds.go, timeline.go, state.go); older schemas are brought to the newest at Open
+//	              (migrate.go), and what a kill left before its first byte is removed (newborn.go)
 //	blobs/xy/CID  blobs, xy being the last two characters of the CID (blobs.go)
 //	blobs/partial downloads, resumed after a restart, and temporary files, removed at the next Open (partial.go)
 //	ballast       disk space held back for recovery on a full disk (space.go)

@@ -42,12 +42,12 @@ func (s *Store) PutRecords(list []*record.Signed) (added int, err error) {
 	if len(list) > 1 {
 		what = fmt.Sprintf("%d records", len(list))
 	}
+	s.putting.Lock()
+	defer s.putting.Unlock()
 	if err := s.enterToWrite(size); err != nil {
 		return 0, fmt.Errorf("store %s: %w", what, err)
 	}
 	defer s.leave()
-	s.putting.Lock()
-	defer s.putting.Unlock()
 	if added, err = s.putRecords(list); err != nil {
 		return 0, fmt.Errorf("store %s: %w", what, err)
 	}

@@ -239,6 +239,10 @@ func Between(a, b Key) []byte {
 
 // withTimeline calls f with the timeline, which is read from the index when it is first needed.
 func (s *Store) withTimeline(f func(*timeline)) error {
+	if err := s.enter(); err != nil {
+		return fmt.Errorf("read timeline: %w", err)
+	}
+	defer s.leave()
 	s.timeline.mu.RLock()
 	if s.timeline.loaded {
 		defer s.timeline.mu.RUnlock()
@@ -259,10 +263,6 @@ func (s *Store) loadTimeline() error {
 	if s.timeline.loaded {
 		return nil
 	}
-	if err := s.enter(); err != nil {
-		return err
-	}
-	defer s.leave()
 	err := s.db.View(func(txn *badger.Txn) error {
 		return eachKey(txn, []byte{tableTimeline}, func(item *badger.Item) error {
 			key := item.Key()

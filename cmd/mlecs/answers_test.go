@@ -29,24 +29,25 @@ func TestQuestionsToANodeWithoutModel(t *testing.T) {
 	}
 	for _, c := range []struct {
 		name string
+		code int
 		args []string
 		says []string
 	}{
-		{"eval", []string{"eval"}, []string{"in no federation", "mlecs join"}},
-		{"eval of other rows", []string{"eval", "--data", rows, "--split", "train"}, []string{"in no federation", "mlecs join"}},
-		{"generate", []string{"generate", "--row", "a"}, []string{"in no federation", "mlecs join"}},
-		{"a folder that is not there", []string{"eval", "--data", filepath.Join(rows, "gone")}, []string{"gone"}},
-		{"a split that is none", []string{"eval", "--data", rows, "--split", "exam"}, []string{`"exam"`, "train, validation, test"}},
-		{"a row that is not there", []string{"generate", "--row", "nobody", "--data", rows}, []string{`"nobody"`, "home-1-"}},
-		{"a file that is not there", []string{"generate", "--file", "image=" + filepath.Join(rows, "gone.png")}, []string{`"image"`, "gone.png"}},
-		{"an empty file", []string{"generate", "--file", "sensor=" + empty}, []string{`"sensor"`, "empty.csv is empty"}},
-		{"a folder as a file", []string{"generate", "--file", "sensor=" + rows}, []string{`"sensor"`, "not a regular file"}},
-		{"a file of an unknown type", []string{"generate", "--file", "image=" + note}, []string{"image", "note.pdf", "known are"}},
+		{"eval", exitFailure, []string{"eval"}, []string{"in no federation", "mlecs join"}},
+		{"eval of other rows", exitFailure, []string{"eval", "--data", rows, "--split", "train"}, []string{"in no federation", "mlecs join"}},
+		{"generate", exitFailure, []string{"generate", "--row", "a"}, []string{"in no federation", "mlecs join"}},
+		{"a folder that is not there", exitFailure, []string{"eval", "--data", filepath.Join(rows, "gone")}, []string{"gone"}},
+		{"a split that is none", exitFailure, []string{"eval", "--data", rows, "--split", "exam"}, []string{`"exam"`, "train, validation, test"}},
+		{"a row that is not there", exitNotFound, []string{"generate", "--row", "nobody", "--data", rows}, []string{`"nobody"`, "home-1-"}},
+		{"a file that is not there", exitFailure, []string{"generate", "--file", "image=" + filepath.Join(rows, "gone.png")}, []string{`"image"`, "gone.png"}},
+		{"an empty file", exitFailure, []string{"generate", "--file", "sensor=" + empty}, []string{`"sensor"`, "empty.csv is empty"}},
+		{"a folder as a file", exitFailure, []string{"generate", "--file", "sensor=" + rows}, []string{`"sensor"`, "not a regular file"}},
+		{"a file of an unknown type", exitFailure, []string{"generate", "--file", "image=" + note}, []string{"image", "note.pdf", "known are"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, errOut, code := mlecs(append(c.args, "--home", home)...)
-			if code != exitFailure && code != exitNotFound {
-				t.Errorf("exit code %d, want %d or %d", code, exitFailure, exitNotFound)
+			if code != c.code {
+				t.Errorf("exit code %d, want %d", code, c.code)
 			}
 			for _, want := range c.says {
 				if !strings.Contains(errOut, want) {

@@ -38,7 +38,7 @@ func newEvalCommand() *cobra.Command {
 		Long: `Lets the node's model, as it was last stored, answer the rows of the node's own data or of another folder of the same layout, and compares
 the answers with the targets: Rouge-1, Rouge-2, Rouge-L and Rouge-Lsum (precision, recall and F, without stemmer) and exact match, as means
 over rows; in all, by which modalities rows have, and by each field of the rows with a few values. Beside it stands what the best constant
-answer reaches, chosen on the rows that the node learns from. On a super-peer it is the large model.
+answer reaches, chosen on the rows that the node learns from. On a super-peer it is the large model and the small ones together.
 
 The node may run (its training goes on) or be stopped.`,
 		Example: "  mlecs eval\n  mlecs eval --node edge-1 --json\n  mlecs eval --data ./other-rows --split validation",

@@ -29,7 +29,7 @@ func newGenerateCommand() *cobra.Command {
 	cmd := i.command(&cobra.Command{
 		Use: "generate", Short: "Let a node's model answer one row, or files",
 		Long: `Lets the node's model, as it was last stored, answer one row of the node's own data or of another folder, or files given by modality;
-and, to compare, the same model as it was before it learned anything. On a super-peer it is the large model.
+and, to compare, the same model as it was before it learned anything. On a super-peer it is the large model and the small ones together.
 
 The node may run (its training goes on) or be stopped.`,
 		Example: "  mlecs generate --row home-1-s01-e1 --node edge-1\n  mlecs generate --row r7 --data ./other-rows\n  mlecs generate --image frame.png --audio room.wav\n  mlecs generate --file thermal=t.csv --json",

@@ -9,7 +9,7 @@
 //   - witness.go remembers what every node ever said it holds: acknowledged is what a node has told of over its API.
 //   - links.go says which nodes reach each other, how fast; it is carried out by network namespaces joined by a switch in this process
 //     (namespaces_linux.go, switch.go), or without root by proxies between the processes (proxies.go).
-//   - disk_linux.go gives a node a small disk of its own.
+//   - disks.go gives a node a small disk of its own; burden.go measures what a node takes of the machine.
 //   - intruder.go is a peer with software of its own, that speaks the protocols raw; strangers.go, hostile.go and liar.go are what it does.
 //
 // A script is lines of words; # begins a comment, quotes hold a text together. It begins with what the testnet is like:

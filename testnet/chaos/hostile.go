@@ -63,7 +63,7 @@ func (l *lab) hostile(ctx context.Context, s Step) error {
 	}
 	control := g.stop()
 	offenders := map[string]string{} // by peer id
-	worst := map[string]load{}
+	under := map[string]load{}
 	for _, w := range waves {
 		if w.rate == 0 {
 			w.rate = rate
@@ -74,11 +74,11 @@ func (l *lab) hostile(ctx context.Context, s Step) error {
 		}
 		offenders[id.String()] = w.name
 		for name, x := range loads {
-			sum := worst[name]
-			worst[name] = load{cpu: sum.cpu + x.cpu, wall: sum.wall + x.wall, rounds: sum.rounds + x.rounds, memory: max(sum.memory, x.memory)}
+			sum := under[name]
+			under[name] = load{cpu: sum.cpu + x.cpu, wall: sum.wall + x.wall, rounds: sum.rounds + x.rounds, memory: max(sum.memory, x.memory)}
 		}
 	}
-	l.compare(honest, control, worst, limit)
+	l.compare(honest, control, under, limit)
 	return l.graylists(ctx, honest, offenders)
 }
 
@@ -97,7 +97,7 @@ func (l *lab) compare(honest []*subject, control, under map[string]load, limit f
 		okRounds = okRounds && b.rounds > 0
 		rounds = append(rounds, fmt.Sprintf("%s %d in %.0f s after %d in %.0f s", s.Name(), b.rounds, b.wall.Seconds(), a.rounds, a.wall.Seconds()))
 	}
-	l.record(Check{fmt.Sprintf("honest nodes stay within %.2gx of their normal processor time", limit), okCPU, strings.Join(cpu, "; ")})
+	l.record(Check{fmt.Sprintf("honest nodes stay, on average of the attacks, within %.2gx of their normal processor time", limit), okCPU, strings.Join(cpu, "; ")})
 	l.record(Check{fmt.Sprintf("honest nodes stay within %.2gx of their normal memory", limit), okMemory, strings.Join(memory, "; ")})
 	l.record(Check{"rounds go on under attack", okRounds, strings.Join(rounds, "; ")})
 }

@@ -59,6 +59,16 @@ type (
 		CID    cid.Cid `cbor:"cid"`
 		Offset int64   `cbor:"offset"`
 	}
+	syncRange struct {
+		_    struct{} `cbor:",toarray"`
+		To   []byte
+		Says uint64
+		Data []byte
+	}
+	syncRanges struct {
+		Salt   []byte      `cbor:"salt"`
+		Ranges []syncRange `cbor:"ranges"`
+	}
 	blobReply struct {
 		Status string `cbor:"status"`
 		Size   int64  `cbor:"size"`

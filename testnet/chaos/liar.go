@@ -70,7 +70,7 @@ func (l *lab) lie(ctx context.Context, s Step) (err error) {
 	if err := l.expectRounds(ctx, after); err != nil {
 		return err
 	}
-	return l.unused(ctx, honest, culprit, lie)
+	return l.unused(ctx, honest, lie)
 }
 
 // impersonate takes a stopped node's place in the network.
@@ -266,7 +266,7 @@ func (l *lab) objections(ctx context.Context, honest []*subject, lie cid.Cid) er
 }
 
 // unused: nothing that honest nodes have built since has the lie among what it was made from, and no node has taken it over.
-func (l *lab) unused(ctx context.Context, honest []*subject, culprit *subject, lie cid.Cid) error {
+func (l *lab) unused(ctx context.Context, honest []*subject, lie cid.Cid) error {
 	var wrong []string
 	made := 0
 	for _, s := range honest {

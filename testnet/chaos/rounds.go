@@ -228,7 +228,7 @@ func (l *lab) expectOnce(ctx context.Context, s Step) error {
 		}
 		shortest = min(shortest, histories[i][n-1].Round)
 	}
-	wins := map[uint64]map[string]bool{} // aggregates of a round, as the nodes tell
+	wins := map[uint64]map[string]int{} // nodes that count an aggregate of a round
 	inputs := 0
 	var wrong []string
 	for i, history := range histories {
@@ -236,9 +236,9 @@ func (l *lab) expectOnce(ctx context.Context, s Step) error {
 		for _, r := range history {
 			if r.Round < shortest { // the last one may still be in dispute between two super-peers
 				if wins[r.Round] == nil {
-					wins[r.Round] = map[string]bool{}
+					wins[r.Round] = map[string]int{}
 				}
-				wins[r.Round][r.Aggregate] = true
+				wins[r.Round][r.Aggregate]++
 			}
 			for _, in := range r.Inputs {
 				if before, twice := counted[in.Delta]; twice {
@@ -256,6 +256,12 @@ func (l *lab) expectOnce(ctx context.Context, s Step) error {
 			skipped++ // edges went on without a super-peer, and further than that
 		case n > 1:
 			wrong = append(wrong, fmt.Sprintf("round %d has %d aggregates that count", round, n))
+		default:
+			for _, nodes := range wins[round] {
+				if nodes < len(list) {
+					wrong = append(wrong, fmt.Sprintf("round %d counts on %d of %d nodes", round, nodes, len(list)))
+				}
+			}
 		}
 	}
 	if len(wrong) > 0 {

@@ -150,7 +150,11 @@ func (l *lab) build(ctx context.Context) (err error) {
 		return err
 	}
 	for _, n := range l.net.Nodes() {
-		l.subjects = append(l.subjects, newSubject(n, places[n.Name()]))
+		subject, err := newSubject(ctx, n, places[n.Name()])
+		if err != nil {
+			return err
+		}
+		l.subjects = append(l.subjects, subject)
 	}
 	l.say("%d super-peers and %d edges run in %s", l.setup.Supers, l.setup.Edges, o.Out)
 	l.witness = newWitness(l.subjects)

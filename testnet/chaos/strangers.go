@@ -217,12 +217,19 @@ func (l *lab) noCertificate(ctx context.Context, t *target, i *intruder) (string
 	if err != nil {
 		return "", err
 	}
-	request, err := record.Encode(blobRequest{CID: id})
+	request, err := framed(blobRequest{CID: id})
 	if err != nil {
 		return "", err
 	}
-	frame := append(binary.AppendUvarint(nil, uint64(len(request))), request...)
-	for _, name := range []protocol.ID{blobProtocol, syncProtocol, meshProtocol, "/meshsub/1.2.0", "/floodsub/1.0.0", "/mlecs/kad/1"} {
+	opening, err := framed(syncRanges{make([]byte, 16), []syncRange{{To: []byte{}, Says: 1, Data: make([]byte, 8)}}}) // a fingerprint that fits nothing
+	if err != nil {
+		return "", err
+	}
+	for _, name := range []protocol.ID{blobProtocol, syncProtocol, meshProtocol, "/meshsub/1.2.0", "/floodsub/1.0.0"} {
+		frame := request
+		if name == syncProtocol {
+			frame = opening
+		}
 		n, err := i.probe(ctx, t.id, name, frame)
 		if err != nil {
 			return "", err
@@ -237,7 +244,13 @@ func (l *lab) noCertificate(ctx context.Context, t *target, i *intruder) (string
 	if n := i.opened.Load(); n > 0 {
 		return "", fmt.Errorf("members opened %d streams to it", n)
 	}
-	return "6 protocols answered nothing, and it was disconnected", nil
+	return "5 protocols answered nothing, and it was disconnected", nil
+}
+
+// framed is a message as it goes over a stream: its length, and its bytes.
+func framed(message any) ([]byte, error) {
+	b, err := record.Encode(message)
+	return append(binary.AppendUvarint(nil, uint64(len(b))), b...), err
 }
 
 func (l *lab) expired(ctx context.Context, t *target, i *intruder) (string, error) {

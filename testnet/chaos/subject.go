@@ -32,12 +32,14 @@ type subject struct {
 // askPatience bounds a question to a node.
 const askPatience = 5 * time.Second
 
-func newSubject(n testnet.Node, p *placement) *subject {
+func newSubject(ctx context.Context, n testnet.Node, p *placement) (*subject, error) {
 	s := &subject{Node: n, placed: p, wanted: true, pid: n.PID()}
-	if st, err := s.status(context.Background()); err == nil {
-		s.id = st.PeerID
+	st, err := s.status(ctx)
+	if err != nil {
+		return nil, err
 	}
-	return s
+	s.id = st.PeerID
+	return s, nil
 }
 
 // ask puts a question to the running node.
@@ -83,6 +85,7 @@ func (s *subject) end(how func() error) error {
 
 // begin starts the node and returns once its process is there; settled waits until it answers.
 func (s *subject) begin(ctx context.Context) {
+	s.noteEnding()
 	s.mu.Lock()
 	before := s.starting
 	s.mu.Unlock()
@@ -294,10 +297,4 @@ func each(list []*subject, f func(*subject) error) error {
 	return errors.Join(errs...)
 }
 
-func nodeNames(list []*subject) string {
-	names := make([]string, len(list))
-	for i, s := range list {
-		names[i] = s.Name()
-	}
-	return strings.Join(names, ", ")
-}
+func nodeNames(list []*subject) string { return strings.Join(namesOf(list), ", ") }
