@@ -1,11 +1,15 @@
 # What CI runs, and what a release is. Binaries are reproducible: equal sources and Go give equal bytes.
-.PHONY: build check docs release
+.PHONY: build check docs fuzz release
 
 build:
 	CGO_ENABLED=0 go build -trimpath -o mlecs ./cmd/mlecs
 
 check:
 	bash .ci/run
+
+# Every fuzz target for FUZZTIME (default 10m).
+fuzz:
+	bash .ci/fuzz
 
 docs:
 	go run ./cmd/mlecs reference > docs/cli.md.new && mv docs/cli.md.new docs/cli.md

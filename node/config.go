@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"os"
 	"regexp"
 	"slices"
@@ -36,6 +37,7 @@ type Config struct {
 	BaseDType  string     `yaml:"base_dtype"`  // how the node stores its frozen base models in memory: fp32, bf16 or int8
 	Stream     string     `yaml:"stream"`      // names the node for seeding; default: the node's name
 	KeepRounds int        `yaml:"keep_rounds"` // blobs of how many rounds stay on disk; 0: of all
+	DiskQuota  int64      `yaml:"disk_quota"`  // MiB that the home may take, beyond which no blobs are stored; 0: no limit
 	Renew      bool       `yaml:"renew"`       // as founder or delegate, renew members before their certificates end
 	Verify     string     `yaml:"verify"`      // full, spot or off: how much of the aggregates taken over is recomputed
 	Log        string     `yaml:"log"`         // debug, info, warn, error
@@ -117,6 +119,9 @@ func (c Config) Validate() error {
 	}
 	if c.KeepRounds < 0 {
 		return fmt.Errorf("keep_rounds: %d is no number of rounds; use 0 to keep all", c.KeepRounds)
+	}
+	if c.DiskQuota < 0 || c.DiskQuota > math.MaxInt64>>20 {
+		return fmt.Errorf("disk_quota: %d MiB are no quota; use 0 for none", c.DiskQuota)
 	}
 	if _, err := c.logLevel(); err != nil {
 		return err

@@ -28,6 +28,7 @@ var keyComments = [][2]string{
 	{"base_dtype", "With what digits this node stores frozen base models in memory: fp32, bf16 (half the bytes) or int8 (a quarter)."},
 	{"stream", "Names this node's random numbers; empty: its name."},
 	{"keep_rounds", "For how many rounds deltas and aggregates stay on disk (checkpoints for two); 0: all. Records always stay."},
+	{"disk_quota", "MiB that this folder may take; 0: no limit. Rounds are given up early, down to two, before blobs are refused; records are stored always."},
 	{"renew", "On a node that may invite: renew members in the last fifth of their certificate's time, for as long again."},
 	{"verify", "How much of an aggregate is recomputed before it is taken over: full, spot (one component, and what others dispute) or off."},
 	{"log", "debug, info, warn or error."},

@@ -71,6 +71,34 @@ func TestDiskOfARunningNode(t *testing.T) {
 	}
 }
 
+// TestQuotaOfANode: a node that has used up its quota says so, stores and learns nothing, and goes on once it may take more.
+func TestQuotaOfANode(t *testing.T) {
+	c := newCluster(t, record.RoundPolicy{Rounds: 0, Quorum: 1, Min: 1, Deadline: 60_000})
+	super := c.nodes["super"]
+	super.start()
+	edge := c.join("kitchen", "sensor")
+	cfg, err := edge.home.Config()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, quota := range []int64{1, 0} {
+		cfg.DiskQuota = quota
+		if err := edge.home.WriteConfig(cfg); err != nil {
+			t.Fatal(err)
+		}
+		edge.start()
+		if quota == 0 {
+			edge.until("learns again", func(s *api.Status) bool { return s.Round >= 1 && s.Phase != phaseDiskFull && s.DiskQuota == 0 })
+		} else {
+			s := edge.until("is full", func(s *api.Status) bool { return s.Phase == phaseDiskFull })
+			if s.DiskQuota != 1<<20 || s.DiskBytes <= s.DiskQuota || s.DiskFree == 0 || !strings.Contains(s.Error, "disk_quota") {
+				t.Errorf("status at the quota: %+v", s)
+			}
+		}
+		edge.halt()
+	}
+}
+
 func checkOneDeltaARoundOf(t *testing.T, m *member, author string) {
 	t.Helper()
 	deltas, err := m.source().Deltas(t.Context())
@@ -100,8 +128,10 @@ func TestDoctorsFindings(t *testing.T) {
 		{"a good clock", examineClock(now, nil, []api.Round{{Created: now.UnixMilli()}}), FindingGood, ""},
 		{"a clock that is behind", examineClock(now, nil, []api.Round{{Created: now.Add(time.Hour).UnixMilli()}}), FindingWarn, "NTP"},
 		{"a clock that nobody sets", examineClock(now, &no, nil), FindingWarn, "NTP"},
-		{"a full disk", examineDisk("/", 1<<20, 0), FindingBad, "gc"},
-		{"a fuller disk", examineDisk("/", 200<<20, 0), FindingWarn, "keep-rounds"},
+		{"a full disk", examineDisk("/", 1<<20, 0, 0), FindingBad, "gc"},
+		{"a fuller disk", examineDisk("/", 200<<20, 0, 0), FindingWarn, "keep-rounds"},
+		{"a home near its quota", examineDisk("/", 10<<30, 95<<20, 100<<20), FindingWarn, "disk_quota"},
+		{"a home within its quota", examineDisk("/", 10<<30, 50<<20, 100<<20), FindingGood, ""},
 		{"little memory", examineMemory(64<<20, "edge", false, []api.Model{{Role: "edge", Bytes: 1 << 30}}), FindingWarn, "smaller base"},
 		{"no federation", examineMembership(now, &api.Status{}, nil)[0], FindingBad, "mlecs join"},
 		{"a revoked node", examineMembership(now, member, self(api.Member{Ended: "certificate revoked"}))[0], FindingBad, "renew"},

@@ -73,7 +73,7 @@ func (h *Home) Doctor(ctx context.Context) ([]Finding, error) {
 	if err != nil {
 		return nil, err
 	}
-	findings = append(findings, examineDisk(h.Dir, free, status.DiskBytes), examineMemory(availableMemory(), status.Role, status.Running, models))
+	findings = append(findings, examineDisk(h.Dir, free, status.DiskBytes, status.DiskQuota), examineMemory(availableMemory(), status.Role, status.Running, models))
 	findings = append(findings, examineMembership(now(), status, members)...)
 	findings = append(findings, examinePorts(cfg, status)...)
 	findings = append(findings, examineReach(cfg, status), examineRouter(cfg, status), examinePeers(status, members))
@@ -102,11 +102,16 @@ func examineClock(now time.Time, synchronised *bool, rounds []api.Round) Finding
 	return Finding{"clock", FindingGood, "plausible: " + now.UTC().Format(time.RFC3339), ""}
 }
 
-func examineDisk(dir string, free, used int64) Finding {
+func examineDisk(dir string, free, used, quota int64) Finding {
 	text := fmt.Sprintf("%d MiB are free on the disk of %s, the home takes %d MiB", free>>20, dir, used>>20)
+	if quota > 0 {
+		text += fmt.Sprintf(" of the %d MiB of its quota", quota>>20)
+	}
 	switch {
 	case free < storage.DefaultMinFree:
 		return Finding{"disk", FindingBad, text, fmt.Sprintf("free space, or run mlecs gc: the node stores nothing while less than %d MiB are free", int64(storage.DefaultMinFree)>>20)}
+	case quota > 0 && float64(used) > spaceTight*float64(quota):
+		return Finding{"disk", FindingWarn, text, "raise disk_quota in config.yaml: rounds are given up early, and at the quota nothing is stored"}
 	case free < 4*storage.DefaultMinFree:
 		return Finding{"disk", FindingWarn, text, "free space soon, or keep fewer rounds: mlecs gc --keep-rounds 2"}
 	}

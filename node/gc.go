@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/ipfs/go-cid"
 
@@ -141,8 +142,11 @@ func (n *Node) sweep(rounds int) (*api.Swept, error) {
 // collectGarbage sweeps after each round, if the config says how many to keep.
 func (n *Node) collectGarbage(ctx context.Context) error {
 	var swept uint64
+	tick := time.NewTicker(spaceEvery)
+	defer tick.Stop()
 	for {
 		changed := n.ledger.next()
+		n.makeRoom()
 		if a := n.ledger.newest(nil); a != nil && n.genesis.keepRounds(n.ledger, n.cfg) > 0 && a.body.Round > swept {
 			swept = a.body.Round
 			got, err := n.sweep(0)
@@ -152,7 +156,10 @@ func (n *Node) collectGarbage(ctx context.Context) error {
 				n.log.Info("garbage collected", "blobs", got.Removed, "bytes", got.Bytes, "kept", got.Kept)
 			}
 		}
-		if !rest(ctx, changed) {
+		select {
+		case <-changed:
+		case <-tick.C:
+		case <-ctx.Done():
 			return ctx.Err()
 		}
 	}

@@ -49,6 +49,7 @@ func (h *Home) Join(ctx context.Context, token string, progress func(what string
 		return err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
+	store.SetQuota(cfg.DiskQuota << 20)
 	m, err := h.enter(ctx, store, cfg, t, role, progress)
 	if err != nil {
 		return fmt.Errorf("join: %w", err)

@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"syscall"
 	"time"
 
 	"github.com/ipfs/go-cid"
 	"github.com/libp2p/go-libp2p/core/peer"
 
+	"github.com/mlecs/mlecs/storage"
 	"github.com/mlecs/mlecs/storage/record"
 )
 
@@ -25,6 +27,9 @@ type learner struct {
 // learn is the service that brings the home up to date, loads its rows, and runs the role's learner. Started again after a failure, it
 // goes on from what is stored.
 func (n *Node) learn(ctx context.Context) error {
+	if err := n.awaitRoom(ctx); err != nil {
+		return err
+	}
 	n.live.enter(phaseFetching)
 	if err := n.catchUp(ctx); err != nil {
 		return err
@@ -85,10 +90,13 @@ func (n *Node) bringUp(ctx context.Context) error {
 // errFinal marks an error that a restart of the service cannot mend.
 var errFinal = errors.New("cannot go on")
 
-// final marks err, unless it came from the end of ctx.
+// final marks err, unless it came from the end of ctx or from a full disk, which has room again some day.
 func final(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
+	}
+	if errors.Is(err, storage.ErrNoSpace) || errors.Is(err, syscall.ENOSPC) {
+		return err
 	}
 	return fmt.Errorf("%w: %w", errFinal, err)
 }

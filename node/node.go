@@ -49,6 +49,7 @@ type Node struct {
 	gate         *gate
 	baselineRows chan *learner
 	avoided      avoided // the learner's alone
+	roomMade     uint64  // the garbage service's alone: the round at which it last gave up rounds
 
 	signing  sync.Mutex   // one record at a time gets the next sequence number
 	storing  sync.RWMutex // held for reading from the first blob or file that a learner stores until it is on record
@@ -99,6 +100,7 @@ func (n *Node) Run(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, n.store.Close()) }()
+	n.store.SetQuota(n.cfg.DiskQuota << 20)
 	ln, err := api.Listen(n.home.Dir)
 	if err != nil {
 		return err

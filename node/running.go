@@ -8,13 +8,11 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
 
 	"github.com/mlecs/mlecs/node/api"
-	"github.com/mlecs/mlecs/storage"
 	"github.com/mlecs/mlecs/storage/record"
 )
 
@@ -23,7 +21,6 @@ type runningView struct {
 	view
 	node    *Node
 	started time.Time
-	disk    diskMeter
 	door    *door
 }
 
@@ -44,7 +41,11 @@ func (v *runningView) Status(context.Context) (*api.Status, error) {
 	n := v.node
 	f, w, failed, _ := n.live.now()
 	f.show(s)
-	s.DiskBytes = v.disk.bytes(s.Home)
+	space, err := v.store.Space()
+	if err != nil {
+		return nil, err
+	}
+	s.DiskBytes = space.Used
 	s.Running, s.PID, s.Error = true, os.Getpid(), failed
 	s.UptimeSec = time.Since(v.started).Seconds()
 	s.Phase, s.StepDone, s.StepTotal, s.Loss = w.phase, w.done, w.total, finite(w.loss)
@@ -114,14 +115,6 @@ func (v *runningView) Invite(ctx context.Context, r api.InviteRequest) (*api.Inv
 	return &api.InviteReply{Token: t.String()}, nil
 }
 
-// room says why the node stores nothing at the moment, nil if it does.
-func (n *Node) room() error {
-	if err := n.store.Room(); errors.Is(err, storage.ErrNoSpace) {
-		return api.Advise(err, "free space there: the node goes on by itself")
-	}
-	return nil
-}
-
 // Events of the running node.
 func (v *runningView) Events(ctx context.Context, after uint64) <-chan api.Event {
 	return v.node.events.follow(ctx, after)
@@ -157,19 +150,3 @@ var errAsked = errors.New("asked over the control API")
 
 // Stop begins a clean stop.
 func (v *runningView) Stop() { v.node.stop(errAsked) }
-
-// diskMeter adds up a home's files, now and then: status is asked for often, and a home has many files.
-type diskMeter struct {
-	mu    sync.Mutex
-	at    time.Time
-	total int64
-}
-
-func (d *diskMeter) bytes(dir string) int64 {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if now := time.Now(); now.Sub(d.at) > 10*time.Second {
-		d.at, d.total = now, diskBytes(dir)
-	}
-	return d.total
-}

@@ -90,7 +90,7 @@ func (v *view) Status(context.Context) (*api.Status, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.Phase, s.DiskBytes = phaseStopped, diskBytes(s.Home)
+	s.Phase, s.DiskBytes = phaseStopped, storage.DirBytes(s.Home)
 	if v.store != nil {
 		var f facts
 		if _, err := getJSON(v.store, keyFacts, &f); err != nil {
@@ -111,9 +111,14 @@ func (v *view) describe() (*api.Status, error) {
 	if err != nil {
 		return nil, err
 	}
+	free, err := storage.FreeBytes(v.home.Dir)
+	if err != nil {
+		return nil, err
+	}
 	s := &api.Status{
 		Version: Version, Name: v.cfg.Name, PeerID: id.String(), Home: dir, Role: v.cfg.Role,
 		Addrs: []string{}, Modalities: []string{}, Protocols: []api.ProtocolBytes{}, Domain: v.cfg.Domain,
+		DiskFree: free, DiskQuota: v.cfg.DiskQuota << 20,
 	}
 	if v.ledger != nil {
 		s.Records = v.ledger.count()
@@ -166,19 +171,6 @@ func nonNil[T any](s []T) []T {
 		return []T{}
 	}
 	return s
-}
-
-// diskBytes adds up the files in a home; those that vanish meanwhile do not count.
-func diskBytes(dir string) (n int64) {
-	filepath.WalkDir(dir, func(_ string, d fs.DirEntry, err error) error {
-		if err == nil && d.Type().IsRegular() {
-			if info, err := d.Info(); err == nil {
-				n += info.Size()
-			}
-		}
-		return nil
-	})
-	return n
 }
 
 // Peers are the members known by certificate.

@@ -186,6 +186,9 @@ func (n *Network) enrol(proof []*record.Signed) error {
 		}
 	}
 	for _, s := range proof {
+		if n.store.HasRecord(s.CID) {
+			continue // a node starts on a full disk too
+		}
 		if _, err := n.store.PutRecord(s); err != nil {
 			return fmt.Errorf("store own certificate: %w", err)
 		}

@@ -73,7 +73,7 @@ type guardedWriter struct {
 }
 
 func (g *guardedWriter) Write(b []byte) (int, error) {
-	if err := g.space.check(int64(len(b))); err != nil {
+	if err := g.space.checkBlob(int64(len(b))); err != nil {
 		return 0, err
 	}
 	return g.w.Write(b)

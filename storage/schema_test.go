@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/dgraph-io/badger/v4"
+	"github.com/ipfs/go-cid"
 	"github.com/libp2p/go-libp2p/core/crypto"
 
 	"github.com/mlecs/mlecs/storage/record"
@@ -138,5 +139,71 @@ func TestFullDiskIsNotOpened(t *testing.T) {
 	full := spaceGuard{home: t.TempDir(), floor: DefaultMinFree, free: func(string) (int64, error) { return indexHeadroom - 1, nil }}
 	if err := full.prepare(); !errors.Is(err, ErrNoSpace) {
 		t.Errorf("got %v, want %v", err, ErrNoSpace)
+	}
+}
+
+func TestQuotaOfAHome(t *testing.T) {
+	s, err := Open(t.TempDir(), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	mustBeFull := func(want bool) {
+		t.Helper()
+		if err := s.Room(); errors.Is(err, ErrNoSpace) != want {
+			t.Errorf("room: %v; want full: %v", err, want)
+		}
+	}
+	before, err := s.Space()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.SetQuota(before.Used + 1<<20)
+	b, err := s.PutBlobBytes(make([]byte, 700<<10))
+	if err != nil {
+		t.Fatal(err)
+	}
+	mustBeFull(false)
+	if _, err := s.PutBlobBytes(bytes.Repeat([]byte{1}, 700<<10)); !errors.Is(err, ErrNoSpace) {
+		t.Errorf("beyond the quota: %v", err)
+	}
+	mustBeFull(true)
+	if _, err := s.Sweep(func(c cid.Cid) bool { return c != b.CID }); err != nil {
+		t.Fatal(err)
+	}
+	mustBeFull(false)
+	if _, err := s.PutBlobBytes(bytes.Repeat([]byte{1}, 700<<10)); err != nil {
+		t.Errorf("after room was made: %v", err)
+	}
+}
+
+func TestFullDiskRefusesAndRecovers(t *testing.T) {
+	s, err := Open(t.TempDir(), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	free := int64(DefaultMinFree + 100)
+	s.space.free = func(string) (int64, error) { return free, nil }
+	for _, c := range []struct {
+		free   int64
+		bytes  int
+		stored bool
+		full   bool // after it
+	}{
+		{DefaultMinFree + 100, 50, true, false},
+		{DefaultMinFree + 100, 150, false, true},
+		{DefaultMinFree + 100, 50, true, true}, // small writes go on, the large one still would not
+		{DefaultMinFree - 1, 1, false, true},
+		{DefaultMinFree + 200, 150, true, false},
+	} {
+		free = c.free
+		_, err := s.PutBlobBytes(make([]byte, c.bytes))
+		if (err == nil) != c.stored || err != nil && !errors.Is(err, ErrNoSpace) {
+			t.Errorf("%+v: %v", c, err)
+		}
+		if err := s.Room(); errors.Is(err, ErrNoSpace) != c.full {
+			t.Errorf("%+v: room: %v", c, err)
+		}
 	}
 }

@@ -27,6 +27,7 @@ func (s *Store) Sweep(keep func(cid.Cid) bool) (Swept, error) {
 	if s.opt.ReadOnly {
 		return swept, fmt.Errorf("sweep blobs: %w", ErrReadOnly)
 	}
+	defer s.Recount()
 	for file, err := range s.blobFiles() {
 		if err != nil {
 			return swept, fmt.Errorf("sweep blobs: %w", err)

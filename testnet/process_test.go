@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -21,7 +22,11 @@ func TestLeashEndsWithTheTestnet(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Setenv("MLECS_LEASH", strconv.Itoa(int(end.Fd())))
+	fd, err := syscall.Dup(int(end.Fd())) // the leash closes its own
+	if err := errors.Join(err, end.Close()); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("MLECS_LEASH", strconv.Itoa(fd))
 	ctx, cancel := testnet.Leash(t.Context())
 	defer cancel()
 	if ctx.Err() != nil {

@@ -54,6 +54,11 @@ func showStatus(p *page, s *api.Status) {
 	if s.Cloudless {
 		phase += "; no super-peer in reach: goes on with the other edges"
 	}
+	disk := bytesText(s.DiskBytes)
+	if s.DiskQuota > 0 {
+		disk += " of " + bytesText(s.DiskQuota)
+	}
+	disk += fmt.Sprintf(", %s records; %s free", countText(int64(s.Records)), bytesText(s.DiskFree))
 	disputed := ""
 	if s.Disputed > 0 {
 		disputed = fmt.Sprintf("%d aggregates: see mlecs peers and mlecs rounds", s.Disputed)
@@ -83,7 +88,7 @@ func showStatus(p *page, s *api.Status) {
 		"traffic", fmt.Sprintf("%s sent, %s received", bytesText(s.BytesSent), bytesText(s.BytesReceived)),
 		"refused", fmt.Sprintf("%d records, %d blobs, %d peers", s.RejectedRecords, s.RejectedBlobs, s.RefusedPeers),
 		"disputed", disputed,
-		"disk", fmt.Sprintf("%s, %s records", bytesText(s.DiskBytes), countText(int64(s.Records))),
+		"disk", disk,
 		"addresses", strings.Join(s.Addrs, "\n"),
 	)
 }

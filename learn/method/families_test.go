@@ -3,6 +3,7 @@ package method_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"reflect"
 	"slices"
@@ -251,4 +252,23 @@ func TestParseFamily(t *testing.T) {
 			t.Errorf("%q: error %v, want %q", text, err, want)
 		}
 	}
+}
+
+func FuzzParseFamily(f *testing.F) {
+	for _, seed := range []string{`{}`, `{"width":32,"rank":4}`, `{"model":{}}`, `{} {}`, `{"depth":1}`, `[`, ``} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		family, err := method.ParseFamily(text)
+		if err != nil {
+			return
+		}
+		b, err := json.Marshal(family)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if again, err := method.ParseFamily(string(b)); err != nil || again != family {
+			t.Errorf("%s is read as %+v, %v", b, again, err)
+		}
+	})
 }

@@ -101,6 +101,8 @@ type Status struct {
 	RefusedPeers    int64           `json:"refused_peers"`
 	Disputed        int             `json:"disputed"` // aggregates to which a member objects
 	DiskBytes       int64           `json:"disk_bytes"`
+	DiskFree        int64           `json:"disk_free"`       // bytes on the disk of the home
+	DiskQuota       int64           `json:"disk_quota"`      // bytes that the home may take; 0: no limit
 	Protocols       []ProtocolBytes `json:"protocols"`       // since the node's start, those with the most first
 	Error           string          `json:"error,omitempty"` // last error of the learner, with advice
 	Done            bool            `json:"done"`            // last round absorbed and final scores stored
