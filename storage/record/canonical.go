@@ -23,6 +23,8 @@ const (
 	majorTag    = 6
 
 	tagCID = 42
+
+	cborNull = 0xf6
 )
 
 // scanner walks CBOR bytes and accepts only the one DAG-CBOR form of each value. Unlike a decode and re-encode it needs no Go
@@ -198,7 +200,7 @@ func (s *scanner) simple() error {
 	first := s.b[s.pos]
 	s.pos++
 	switch first {
-	case 0xf4, 0xf5, 0xf6:
+	case 0xf4, 0xf5, cborNull:
 		return nil
 	case 0xfb:
 		b, err := s.take(8)
