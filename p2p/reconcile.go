@@ -3,6 +3,8 @@ package p2p
 import (
 	"context"
 	"math/rand/v2"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/ipfs/go-cid"
@@ -15,6 +17,11 @@ const (
 	reconcileEvery   = 10 * time.Second // with one member at random
 	reconcileTimeout = 5 * time.Minute  // of the exchanges with one peer; what is left comes after others had their turn
 	reconcileRepeats = 4                // exchanges in a row with one peer, while they bring something
+
+	// While one peer brings records no other is asked, which would send the same ones. One that does not holds up nobody.
+	reconcileAtOnce = 4
+	reconcileStall  = 2 * time.Second
+	reconcileLeast  = 16 // records accepted in that time
 )
 
 // reconcileWith asks for a sync with p soon. If many are waiting already, p has to wait for the periodic one.
@@ -25,46 +32,53 @@ func (n *Network) reconcileWith(p peer.ID) {
 	}
 }
 
-// reconcileLoop runs record sync, one peer at a time: with new members, with whoever forwarded a record that shows a gap here, and
-// periodically with any.
+// reconcileLoop runs record sync: with new members, with whoever forwarded a record that shows a gap here, and periodically with any. Peers
+// wait for their turn in the order in which they asked; it comes when the one before has ended, or is slow.
 func (n *Network) reconcileLoop(ctx context.Context) error {
-	ticker := time.NewTicker(reconcileEvery)
-	defer ticker.Stop()
+	every, stall := time.NewTicker(reconcileEvery), time.NewTicker(reconcileStall)
+	defer every.Stop()
+	defer stall.Stop()
+	var running sync.WaitGroup
+	defer running.Wait()
+	var waiting []peer.ID // each once
+	busy, ended := make(map[peer.ID]bool), make(chan peer.ID, reconcileAtOnce)
+	allowed, taken := 1, int64(0)
 	for {
-		var p peer.ID
+		for len(busy) < allowed {
+			next := slices.IndexFunc(waiting, func(p peer.ID) bool { return !busy[p] })
+			if next < 0 {
+				break
+			}
+			p := waiting[next]
+			waiting = slices.Delete(waiting, next, next+1)
+			busy[p] = true
+			running.Go(func() {
+				n.syncWith(ctx, p)
+				ended <- p
+			})
+		}
+		var asked peer.ID
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case p = <-n.upkeep.ask:
-		case <-ticker.C:
-			members := n.inReach()
-			if len(members) == 0 {
-				continue
+		case asked = <-n.upkeep.ask:
+		case <-every.C:
+			if members := n.inReach(); len(members) > 0 {
+				asked = members[rand.IntN(len(members))]
 			}
-			p = members[rand.IntN(len(members))]
+		case p := <-ended:
+			if delete(busy, p); len(busy) == 0 {
+				allowed = 1
+			}
+		case <-stall.C:
+			before := taken
+			if taken = n.sync.taken.Load(); len(busy) > 0 && taken-before < reconcileLeast {
+				allowed = min(len(busy)+1, reconcileAtOnce)
+			}
 		}
-		n.reconcile(ctx, p, n.alsoAsked())
-	}
-}
-
-// alsoAsked empties the queue, so that several wishes for one peer become one exchange.
-func (n *Network) alsoAsked() map[peer.ID]struct{} {
-	others := make(map[peer.ID]struct{})
-	for {
-		select {
-		case p := <-n.upkeep.ask:
-			others[p] = struct{}{}
-		default:
-			return others
+		if asked != "" && !slices.Contains(waiting, asked) {
+			waiting = append(waiting, asked)
 		}
-	}
-}
-
-func (n *Network) reconcile(ctx context.Context, p peer.ID, others map[peer.ID]struct{}) {
-	delete(others, p)
-	n.syncWith(ctx, p)
-	for other := range others {
-		n.syncWith(ctx, other)
 	}
 }
 

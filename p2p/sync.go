@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/host"
@@ -25,9 +26,10 @@ import (
 const syncProtocol = "/mlecs/sync/1"
 
 const (
-	syncIdle          = time.Minute // for one message or record
-	syncRecords       = 1024        // records sent in one turn; what is left comes in another exchange
-	syncBatch         = 256 << 10   // bytes of records stored at once
+	syncIdle          = 20 * time.Second // for one message or record
+	syncLongest       = time.Minute      // for an exchange; what was taken stays, and what is left comes in another one
+	syncRecords       = 1024             // records sent in one turn; what is left comes in another exchange
+	syncBatch         = 256 << 10        // bytes of records stored at once
 	syncLinger        = 5 * time.Second
 	syncServed        = 4               // exchanges at once that others began
 	syncDamaged       = 8               // records in one exchange that cannot be opened, before it is given up
@@ -53,6 +55,7 @@ type syncConfig struct {
 	damaged func(from peer.ID, err error)
 	log     *slog.Logger
 	turn    int              // 0 means syncRecords
+	longest time.Duration    // 0 means syncLongest
 	now     func() time.Time // nil means time.Now
 }
 
@@ -63,6 +66,7 @@ type syncService struct {
 	ctx     context.Context // ends with close
 	cancel  context.CancelFunc
 	tasks   sync.WaitGroup // served exchanges
+	taken   atomic.Int64   // records accepted
 
 	mu      sync.Mutex
 	closed  bool
@@ -79,6 +83,9 @@ func newSyncService(cfg syncConfig) *syncService {
 	}
 	if cfg.turn == 0 {
 		cfg.turn = syncRecords
+	}
+	if cfg.longest == 0 {
+		cfg.longest = syncLongest
 	}
 	if cfg.now == nil {
 		cfg.now = time.Now

@@ -22,6 +22,7 @@ type exchange struct {
 	s      *syncService
 	stream network.Stream
 	peer   peer.ID
+	ends   time.Time
 
 	ranges  *reconciler
 	result  syncResult
@@ -31,7 +32,7 @@ type exchange struct {
 }
 
 func newExchange(s *syncService, stream network.Stream, p peer.ID) *exchange {
-	return &exchange{s: s, stream: stream, peer: p}
+	return &exchange{s: s, stream: stream, peer: p, ends: time.Now().Add(s.cfg.longest)}
 }
 
 // begin is the dialler's side.
@@ -120,8 +121,14 @@ func (x *exchange) readRanges() (*syncRanges, error) {
 	return message, message.check()
 }
 
-// patience gives the peer time for one more message or record.
-func (x *exchange) patience() { x.stream.SetDeadline(time.Now().Add(syncIdle)) }
+// patience gives the peer time for one more message or record, as long as the exchange may last.
+func (x *exchange) patience() {
+	deadline := time.Now().Add(syncIdle)
+	if deadline.After(x.ends) {
+		deadline = x.ends
+	}
+	x.stream.SetDeadline(deadline)
+}
 
 func (x *exchange) write(message any) error {
 	x.patience()
@@ -255,6 +262,7 @@ func (x *exchange) take(ctx context.Context, list []*record.Signed) error {
 		switch {
 		case err == nil:
 			x.result.Received++
+			x.s.taken.Add(1)
 			if signed.Kind.Membership() {
 				x.s.refused.clear()
 			}

@@ -375,8 +375,8 @@ func TestBothSidesMaySyncAtOnce(t *testing.T) {
 	mustAgree(t, 120, a, b)
 }
 
-// speaking answers one exchange with nothing to tell apart, and then raw bytes for records.
-func speaking(t testing.TB, raw []byte) host.Host {
+// speaking answers one exchange with nothing to tell apart, and then raw bytes for records, and what more writes.
+func speaking(t testing.TB, raw []byte, more ...func(network.Stream)) host.Host {
 	t.Helper()
 	h := loopbackHost(t)
 	h.SetStreamHandler(syncProtocol, func(s network.Stream) {
@@ -396,6 +396,9 @@ func speaking(t testing.TB, raw []byte) host.Host {
 			return
 		}
 		s.Write(raw)
+		for _, write := range more {
+			write(s)
+		}
 	})
 	return h
 }
@@ -473,6 +476,28 @@ func TestSyncGivesUpOn(t *testing.T) {
 				t.Errorf("moved %+v", got)
 			}
 		})
+	}
+}
+
+// However little a peer sends at a time, an exchange ends, and what it brought stays.
+func TestDrippingPeerIsGivenUp(t *testing.T) {
+	w := newWriter(t, 1)
+	rogue := speaking(t, nil, func(s network.Stream) {
+		for seq := uint64(1); ; seq++ {
+			if _, err := s.Write(frame(w.note(t, seq, "text").Envelope)); err != nil {
+				return
+			}
+			time.Sleep(20 * time.Millisecond)
+		}
+	})
+	a := newSyncNode(t)
+	a.sync.cfg.longest = 2 * time.Second
+	connect(t, a.host, rogue)
+	if got, err := a.sync.Sync(t.Context(), rogue.ID()); err == nil {
+		t.Errorf("moved %+v", got)
+	}
+	if stored := a.store.Count(); stored == 0 || stored >= syncRecords {
+		t.Errorf("%d records were taken", stored)
 	}
 }
 
