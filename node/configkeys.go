@@ -58,9 +58,11 @@ var keyComments = [][2]string{
 	{"p2p.limits.memory_mib", "MiB of buffers of connections and streams at most; beyond, new streams are refused."},
 	{"p2p.limits.files", "File descriptors of connections at most: one for each over TCP, none over QUIC."},
 	{"p2p.limits.relayed", "Of a super-peer: members that keep a place here to be reached. A place costs next to nothing, what is relayed twice its bytes."},
-	{"p2p.quota", "What is taken of one author in a round; 0 is the default."},
-	{"p2p.quota.records", "Records; an honest author writes two or three."},
-	{"p2p.quota.bytes", "Bytes of records and of the blobs that they announce."},
+	{"p2p.quota", "What is taken of one author by gossip; 0 is the default. Beyond it records come by sync, later."},
+	{"p2p.quota.records", "Records in a round; an honest author writes two or three."},
+	{"p2p.quota.bytes", "Bytes in a round, of records and of the blobs that they announce."},
+	{"p2p.quota.minute_records", "Records in a minute, which may come at once. A flood costs up to so many checks and disk writes a minute, for each author; less than two a round delays honest ones."},
+	{"p2p.quota.minute_bytes", "Bytes in a minute. A checkpoint announced that is larger waits for sync."},
 }
 
 // ConfigKeys are all keys of config.yaml with their defaults, in the order of the file.

@@ -1,7 +1,6 @@
 package p2p
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 	"math"
@@ -12,32 +11,6 @@ import (
 
 	"github.com/mlecs/mlecs/storage/record"
 )
-
-// Quota is what a node takes of one author in a round; beyond it it neither stores nor forwards. For what comes by gossip a round ends with an
-// aggregate of a later one, or after the federation's deadline (at least a minute). What comes by sync may be years of records at once: of
-// an author there may be as many in all as the quota of every round so far. As rounds go by, all members thus end with the same records.
-type Quota struct {
-	Records int   `yaml:"records"` // an honest author writes two or three; 0: 512
-	Bytes   int64 `yaml:"bytes"`   // of records and of the blobs that they announce; 0: 4 GiB
-}
-
-const (
-	defaultQuotaRecords = 512
-	defaultQuotaBytes   = 4 << 30
-)
-
-func (q Quota) withDefaults() Quota {
-	if q.Records == 0 {
-		q.Records = defaultQuotaRecords
-	}
-	if q.Bytes == 0 {
-		q.Bytes = defaultQuotaBytes
-	}
-	return q
-}
-
-// errQuota marks a record beyond its author's quota: not wrong, but not taken in this round.
-var errQuota = errors.New("author has used up its quota of the round")
 
 // Faults and what they cost a peer. From graylisted on, until half of that is forgotten, a peer is not listened to: gossip drops what it sends,
 // and no sync and no blob is exchanged with it. Half of the cost is forgotten after every faultHalfLife.
@@ -63,14 +36,10 @@ type conduct struct {
 	opened time.Time
 	policy uint64 // sequence number of the one in force
 	used   map[peer.ID]*usage
-	stored map[peer.ID]int // records of each author
+	recent map[peer.ID]*usage // of the last minute
+	swept  time.Time          // when recent lost those that were long silent
+	stored map[peer.ID]int    // records of each author
 	faults map[peer.ID]fault
-}
-
-// usage is what one author has used of its quota.
-type usage struct {
-	records int
-	bytes   int64
 }
 
 type fault struct {
@@ -82,60 +51,7 @@ type fault struct {
 func newConduct(q Quota, deadline time.Duration, now func() time.Time) *conduct {
 	return &conduct{
 		quota: q.withDefaults(), period: max(deadline, time.Minute), now: now,
-		opened: now(), used: make(map[peer.ID]*usage), stored: make(map[peer.ID]int), faults: make(map[peer.ID]fault),
-	}
-}
-
-// charge counts a record towards its author's quota, unless that is used up.
-func (c *conduct) charge(s *record.Signed) error {
-	n := int64(len(s.Envelope))
-	for _, b := range announced(s) {
-		n += b.Bytes
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if now := c.now(); now.Sub(c.opened) >= c.period {
-		c.opened = now
-		clear(c.used)
-	}
-	u := c.used[s.Author]
-	if u == nil {
-		u = &usage{}
-		c.used[s.Author] = u
-	}
-	if u.records+1 > c.quota.Records || u.bytes+n > c.quota.Bytes {
-		return fmt.Errorf("%w: %d records and %d bytes", errQuota, u.records, u.bytes)
-	}
-	u.records++
-	u.bytes += n
-	return nil
-}
-
-// add notes that n records of an author have been stored.
-func (c *conduct) add(author peer.ID, n int) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.stored[author] += n
-}
-
-// room tells whether an author may have one more record in the store, beside some that are about to be stored, as far as the rounds known here
-// tell.
-func (c *conduct) room(author peer.ID, waiting int) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if n := c.stored[author] + waiting; uint64(n) >= uint64(c.quota.Records)*(c.round+2) {
-		return fmt.Errorf("%w: %d records in %d rounds", errQuota, n, c.round)
-	}
-	return nil
-}
-
-// closed notes an aggregate: one of a later round than before begins new quotas.
-func (c *conduct) closed(round uint64) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if round > c.round {
-		c.round, c.opened = round, c.now()
-		clear(c.used)
+		opened: now(), used: make(map[peer.ID]*usage), recent: make(map[peer.ID]*usage), stored: make(map[peer.ID]int), faults: make(map[peer.ID]fault),
 	}
 }
 

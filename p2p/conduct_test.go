@@ -58,6 +58,43 @@ func TestQuotaOfARound(t *testing.T) {
 	}
 }
 
+// Rounds that take a second give an author no more than the minute does, which it regains bit by bit; what it could not use it cannot save up.
+func TestQuotaOfAMinute(t *testing.T) {
+	c := newCast(t)
+	q := newConduct(Quota{MinuteRecords: 60, MinuteBytes: 1 << 20}, time.Hour, c.clock.now)
+	seq := uint64(0)
+	taken := func(tries int) (n int) {
+		for range tries {
+			seq++
+			if q.charge(written(c, "edge", seq, 10)) == nil {
+				n++
+			}
+			q.closed(seq) // every record in a round of its own
+		}
+		return n
+	}
+	if got := taken(100); got != 60 {
+		t.Errorf("%d records at once, the quota is 60", got)
+	}
+	c.clock.at = c.clock.at.Add(10 * time.Second)
+	if got := taken(100); got != 10 {
+		t.Errorf("%d records after ten seconds, of 60 a minute", got)
+	}
+	c.clock.at = c.clock.at.Add(time.Hour)
+	if got := taken(100); got != 60 {
+		t.Errorf("%d records after an hour, the quota is 60", got)
+	}
+	if err := q.charge(written(c, "other", 1, 1<<20)); !errors.Is(err, errQuota) {
+		t.Errorf("a record that announces too much: %v", err)
+	}
+	if err := q.charge(written(c, "other", 1, 1<<19)); err != nil {
+		t.Errorf("another author: %v", err)
+	}
+	if err := q.room("edge", 0); err != nil {
+		t.Errorf("sync is held back by the minute: %v", err)
+	}
+}
+
 // A member that joins late takes a long history at once, but no more of an author than all rounds allow.
 func TestQuotaOfAHistory(t *testing.T) {
 	q := newConduct(Quota{Records: 3}, time.Hour, time.Now)

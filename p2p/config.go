@@ -20,7 +20,7 @@ type Config struct {
 	AutoNAT   bool     `yaml:"autonat"`    // let super-peers and others try whether this node's public addresses can be dialled
 	PortMap   bool     `yaml:"port_map"`   // ask the router by UPnP or NAT-PMP to forward the ports
 	Limits    Limits   `yaml:"limits"`     // of connections, memory and files
-	Quota     Quota    `yaml:"quota"`      // what is taken of one author in a round
+	Quota     Quota    `yaml:"quota"`      // what is taken of one author
 }
 
 // DefaultConfig suits a LAN and a home behind a router: any port on every interface, and all ways to find and reach others but
@@ -39,8 +39,8 @@ func DefaultConfig() Config {
 
 // Validate checks every address; its error names the key and the entry.
 func (c Config) Validate() error {
-	if c.Quota.Records < 0 || c.Quota.Bytes < 0 {
-		return fmt.Errorf("p2p.quota: %d records and %d bytes: neither may be below 0; 0 is the default", c.Quota.Records, c.Quota.Bytes)
+	if err := c.Quota.validate(); err != nil {
+		return err
 	}
 	if err := c.Limits.validate(); err != nil {
 		return err

@@ -14,7 +14,7 @@
 //   - membership.go: certificates and revocations, the chain rules, who may write which kind of record.
 //   - accept.go: the one way into the store for every record from gossip, sync, hello and this node itself.
 //   - gated.go: the host that gossip, sync, blob transfer, lookups and relaying stand on, which shows them members only.
-//   - conduct.go: quotas of authors, and the gray list of peers that flood or send what is wrong.
+//   - quota.go, conduct.go: quotas of authors, and the gray list of peers that flood or send what is wrong.
 //   - gossip.go, mesh.go, replays.go: one GossipSub topic a federation, and who repeats messages on it.
 //   - sync.go, sync_exchange.go, sync_known.go, sync_ranges.go, reconcile.go: /mlecs/sync/1, how two members tell what differs, and when it runs: after hello, every ten seconds, and when gossip shows a gap.
 //   - blob.go, fetch.go: /mlecs/blob/1, and whom to ask for a blob.

@@ -108,6 +108,36 @@ func TestUnusedInviteIsRevoked(t *testing.T) {
 	}
 }
 
+// A flood of short rounds is taken up to the quota of a minute, and blamed on its author alone: not on the member that handed it on.
+func TestFloodIsNotBlamedOnWhoRelaysIt(t *testing.T) {
+	f := found(t, "homes")
+	relay := f.start("relay", record.RoleSuper)
+	far := f.prepare("far", record.RoleSuper, relay)
+	far.cfg.Quota.MinuteRecords = 20
+	far.start()
+	flooder := f.prepare("flooder", record.RoleEdge, relay)
+	flooder.cfg.Limits.Members = 1
+	flooder.start()
+	flooder.awaitConnected(relay)
+	far.awaitConnected(relay)
+	far.Block(flooder.ID())
+	eventually(t, "the flooder reaches the far member through the other one only", func() bool { return !far.connected(flooder) })
+	var last *record.Signed
+	for range 200 {
+		last = flooder.publish(1)
+	}
+	relay.awaitRecord(last)
+	far.awaitRecord(last) // by sync, which no minute holds back
+	for _, p := range far.Peers() {
+		if p.Faults != 0 || p.Gray {
+			t.Errorf("%s has faults of %v", p.Name, p.Faults)
+		}
+	}
+	if _, ok := far.log.line("record beyond its author's quota", flooder.ID().String()); !ok {
+		t.Error("all 200 records came by gossip")
+	}
+}
+
 // A flood is taken up to the quota, its author is no longer listened to, and others are not affected.
 func TestFloodIsGraylisted(t *testing.T) {
 	f := found(t, "homes")
