@@ -27,10 +27,11 @@ const loraName = "lora"
 // Adapter finds the LoRA of a delta, or the newest that is stored.
 func (v *view) Adapter(_ context.Context, delta string) (*api.Adapter, error) {
 	if delta != "" {
-		d, err := v.findDelta(delta)
+		found, err := v.findDelta(delta)
 		if err != nil {
 			return nil, err
 		}
+		d := &deltaEntry{Record: found.Record, cid: found.CID, body: found.body}
 		c := v.loraOf(d.body.Components)
 		switch {
 		case c == nil:
@@ -40,14 +41,18 @@ func (v *view) Adapter(_ context.Context, delta string) (*api.Adapter, error) {
 		}
 		return v.adapterOf(d, *c)
 	}
-	if v.ledger != nil && v.genesis != nil {
-		for _, a := range slices.Backward(v.ledger.rounds()) {
+	if v.genesis != nil {
+		for a := range v.recent.back() {
 			if c, base := v.averagedLora(a); c != nil {
 				out := &api.Adapter{Of: "aggregate", CID: a.cid.String(), Round: a.body.Round, Author: a.Author.String()}
 				return out, v.describeAdapter(out, *c, base)
 			}
 		}
-		for _, d := range slices.Backward(v.ledger.allDeltas()) {
+		books, err := v.books()
+		if err != nil {
+			return nil, err
+		}
+		for _, d := range slices.Backward(books.allDeltas()) {
 			if c := v.loraOf(d.body.Components); c != nil && v.store.HasBlob(c.Blob.CID) {
 				return v.adapterOf(d, *c)
 			}
@@ -71,8 +76,10 @@ func (v *view) loraOf(all []record.Component) *record.Component {
 func (v *view) averagedLora(a *aggregateEntry) (*record.Component, cid.Cid) {
 	bases := map[cid.Cid]cid.Cid{} // by delta
 	for _, in := range a.body.Inputs {
-		for _, d := range v.ledger.round(in.Round) {
-			bases[d.cid] = d.body.Base
+		if r, err := v.store.Record(in.Delta); err == nil {
+			if d, err := record.BodyAs[record.Delta](r); err == nil {
+				bases[in.Delta] = d.Base
+			}
 		}
 	}
 	for _, family := range v.genesis.Bases.Edge {
@@ -104,7 +111,7 @@ func (v *view) adapterOf(d *deltaEntry, c record.Component) (*api.Adapter, error
 // startOf is the component of the aggregate that a delta's round started from, which its own is the difference to.
 func (v *view) startOf(d *deltaEntry, c record.Component) (*record.Component, error) {
 	if len(d.Parents) > 0 {
-		if start := v.ledger.aggregate(d.Parents[0]); start != nil {
+		if start := v.recent.aggregate(d.Parents[0]); start != nil {
 			for _, part := range start.body.Components {
 				if part.Name == c.Name && part.Signature == c.Signature && v.store.HasBlob(part.Blob.CID) {
 					return &part.Component, nil

@@ -256,7 +256,7 @@ func checkPruned(t *testing.T, super, edge *member) {
 	remove(edge.home.path("blobs"))
 	refused("an edge without its base", edge)
 	v := openView(t, super)
-	for _, a := range v.ledger.rounds() {
+	for _, a := range v.recent.rounds() {
 		remove(v.store.BlobPath(a.body.Checkpoint.CID))
 	}
 	refused("a super-peer without a checkpoint", super)
@@ -327,7 +327,10 @@ func TestModelFollowsTheEdge(t *testing.T) {
 	before.restore(t, both)
 	v = openView(t, both)
 	defer v.store.Close()
-	delete(v.ledger.aggregates, 2)
+	if v.recent, err = v.books(); err != nil {
+		t.Fatal(err)
+	}
+	delete(v.recent.aggregates, 2)
 	e := checkModel(t, v, stateAbsorbed, 1)
 	s, err := v.Scores(t.Context())
 	if err != nil {

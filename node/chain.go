@@ -20,6 +20,7 @@ import (
 type chain struct {
 	known   map[cid.Cid]*aggregateEntry
 	builtOn map[cid.Cid][]*aggregateEntry // by first parent
+	load    func(cid.Cid) *aggregateEntry // reads one that is not known, nil if there is none; nil: all are known
 }
 
 func newChain() chain {
@@ -41,12 +42,23 @@ func (c chain) add(a *aggregateEntry) {
 	}
 }
 
+// find gives an aggregate by its id, nil if it is not known here.
+func (c chain) find(id cid.Cid) *aggregateEntry {
+	a := c.known[id]
+	if a == nil && c.load != nil {
+		if a = c.load(id); a != nil {
+			c.known[id] = a
+		}
+	}
+	return a
+}
+
 // before is the aggregate that a is built on, nil if there is none or it is not known here.
 func (c chain) before(a *aggregateEntry) *aggregateEntry {
 	if len(a.Parents) == 0 {
 		return nil
 	}
-	return c.known[a.Parents[0]]
+	return c.find(a.Parents[0])
 }
 
 // flaw tells why a does not stand, nil if it does.

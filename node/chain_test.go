@@ -11,10 +11,9 @@ import (
 	"github.com/mlecs/mlecs/storage/record"
 )
 
-// However aggregates fork, and whatever order they arrive in and however often, every node comes to the same history: one aggregate a round,
-// each on the one before, and no delta counted twice.
-func TestForkChoiceIsTheSameEverywhere(t *testing.T) {
-	rapid.Check(t, func(rt *rapid.T) {
+// someForks draws aggregates that each build on one before them, those of one round and those that are not allowed among them.
+func someForks(t *testing.T) *rapid.Generator[[]*record.Signed] {
+	return rapid.Custom(func(rt *rapid.T) []*record.Signed {
 		records := []*record.Signed{aggregateWith(t, 9, 1, 0, nil)}
 		rounds := []uint64{0}
 		for i := range rapid.IntRange(1, 12).Draw(rt, "aggregates") {
@@ -28,6 +27,15 @@ func TestForkChoiceIsTheSameEverywhere(t *testing.T) {
 			author := byte(rapid.IntRange(1, 3).Draw(rt, "author"))
 			records, rounds = append(records, aggregateWith(t, author, uint64(i+2), round, records[on], inputs...)), append(rounds, round)
 		}
+		return records
+	})
+}
+
+// However aggregates fork, and whatever order they arrive in and however often, every node comes to the same history: one aggregate a round,
+// each on the one before, and no delta counted twice.
+func TestForkChoiceIsTheSameEverywhere(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		records := someForks(t).Draw(rt, "aggregates")
 		history := func(order []int) (all []cid.Cid) {
 			l := emptyLedger()
 			for _, i := range order {

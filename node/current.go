@@ -119,7 +119,7 @@ func (v *view) loadAggregated(m *current, state edgeState) error {
 			return nil // after the last round
 		}
 	}
-	a := v.ledger.newest(nil)
+	a := v.recent.newest(nil)
 	if a == nil || a.body.Round < state.Round {
 		return nil
 	}
@@ -172,10 +172,14 @@ func (v *view) readEdge(m *current) (state edgeState, err error) {
 
 // loadCloud brings m to the newest checkpoint that is here.
 func (v *view) loadCloud(m *current) error {
-	if v.ledger.newest(nil) == nil {
+	if v.recent.newest(nil) == nil {
 		return nil
 	}
-	a := v.ledger.newest(func(c cid.Cid) bool { return !v.holdsCheckpoint(c) })
+	books, err := v.books()
+	if err != nil {
+		return err
+	}
+	a := books.newest(func(c cid.Cid) bool { return !v.holdsCheckpoint(c) })
 	if a == nil {
 		return errPruned(errors.New("no checkpoint is stored here"))
 	}

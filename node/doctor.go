@@ -37,6 +37,7 @@ type Finding struct {
 const (
 	maxSkew       = 2 * time.Minute     // a record from further ahead makes the clock suspicious
 	soonEnds      = 30 * 24 * time.Hour // of a certificate
+	clockRounds   = 8                   // newest ones whose authors' clocks are compared
 	leastMemory   = 256 << 20           // bytes
 	memoryPerBase = 3                   // times the base model: weights, packed once more, gradients, buffers
 )
@@ -60,7 +61,7 @@ func (h *Home) Doctor(ctx context.Context) ([]Finding, error) {
 	if err != nil {
 		return nil, err
 	}
-	rounds, err := src.Rounds(ctx)
+	rounds, err := src.NewestRounds(ctx, clockRounds)
 	if err != nil {
 		return nil, err
 	}

@@ -37,6 +37,11 @@ func (v *view) check(ctx context.Context, repair bool) (*api.Check, error) {
 	if err != nil {
 		return nil, err
 	}
+	if repair && len(h.Faults) > 0 { // what was found to stand may rest on what is gone
+		if err := v.store.Delete(keyStanding); err != nil {
+			return nil, err
+		}
+	}
 	out := &api.Check{Records: h.Records, Blobs: h.Blobs, Bytes: h.Bytes, Faults: []api.Fault{}}
 	for _, f := range h.Faults {
 		out.Faults = append(out.Faults, api.Fault{What: f.What, Why: f.Why, Repaired: f.Repaired})

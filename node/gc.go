@@ -31,8 +31,12 @@ func (v *view) wanted(rounds int) (map[cid.Cid]bool, error) {
 		}
 		return err
 	}
-	oldest := v.ledger.nthNewest(rounds)
-	recent := v.ledger.nthNewest(keepCheckpoints)
+	books, err := v.books()
+	if err != nil {
+		return nil, err
+	}
+	oldest := books.nthNewest(rounds)
+	recent := books.nthNewest(keepCheckpoints)
 	for r, err := range v.store.Records("") {
 		if err != nil {
 			return nil, fmt.Errorf("read records: %w", err)
@@ -83,7 +87,7 @@ func (v *view) wanted(rounds int) (map[cid.Cid]bool, error) {
 // history.
 func (v *view) sweep(rounds int) (*api.Swept, error) {
 	if rounds == 0 {
-		rounds = v.genesis.keepRounds(v.ledger, v.cfg)
+		rounds = v.genesis.keepRounds(v.recent, v.cfg)
 	}
 	switch {
 	case rounds < 0:
@@ -135,11 +139,11 @@ func (n *Node) sweep(rounds int) (*api.Swept, error) {
 	defer n.sweeping.Unlock()
 	n.storing.Lock()
 	defer n.storing.Unlock()
-	v := view{home: n.home, cfg: n.cfg, store: n.store, ledger: n.ledger, member: n.member, genesis: n.genesis}
+	v := view{home: n.home, cfg: n.cfg, store: n.store, recent: n.ledger, full: n.ledger, member: n.member, genesis: n.genesis}
 	return v.sweep(rounds)
 }
 
-// collectGarbage sweeps after each round, if the config says how many to keep.
+// collectGarbage sweeps after each round, if the config says how many to keep, and notes for commands which aggregate is the newest.
 func (n *Node) collectGarbage(ctx context.Context) error {
 	var swept uint64
 	tick := time.NewTicker(spaceEvery)
@@ -147,7 +151,9 @@ func (n *Node) collectGarbage(ctx context.Context) error {
 	for {
 		changed := n.ledger.next()
 		n.makeRoom()
-		if a := n.ledger.newest(nil); a != nil && n.genesis.keepRounds(n.ledger, n.cfg) > 0 && a.body.Round > swept {
+		a := n.ledger.newest(nil)
+		n.noteStanding(a)
+		if a != nil && n.genesis.keepRounds(n.ledger, n.cfg) > 0 && a.body.Round > swept {
 			swept = a.body.Round
 			got, err := n.sweep(0)
 			if err != nil && !errors.Is(err, storage.ErrClosed) {

@@ -3,6 +3,7 @@ package node
 import (
 	"cmp"
 	"fmt"
+	"iter"
 	"maps"
 	"slices"
 	"sync"
@@ -20,6 +21,7 @@ type ledger struct {
 	mu         sync.RWMutex
 	seen       map[cid.Cid]bool
 	aggregates map[uint64][]*aggregateEntry // by round, best first
+	closed     []uint64                     // rounds that have an aggregate, in order
 	deltas     map[uint64][]*deltaEntry     // by round, in order of author and CID
 	chain      chain
 	learned    map[cid.Cid]*deltaEntry
@@ -90,14 +92,11 @@ func (l *ledger) add(r *record.Signed) (fresh bool) {
 	header.Body = nil
 	switch r.Kind {
 	case record.KindAggregate:
-		body, err := record.BodyAs[record.Aggregate](r)
-		if err != nil {
-			return true // a newer version: kept, never acted on
+		a := aggregateOf(r)
+		if a == nil {
+			return true
 		}
-		a := &aggregateEntry{Record: header, cid: r.CID, body: body}
-		list := append(l.aggregates[body.Round], a)
-		slices.SortFunc(list, compareAggregates)
-		l.aggregates[body.Round] = list
+		l.list(a)
 		l.chain.add(a)
 	case record.KindDelta:
 		body, err := record.BodyAs[record.Delta](r)
@@ -142,6 +141,17 @@ func (l *ledger) add(r *record.Signed) (fresh bool) {
 	return true
 }
 
+// list puts an aggregate beside those of its round. Callers hold mu.
+func (l *ledger) list(a *aggregateEntry) {
+	round := a.body.Round
+	if i, ok := slices.BinarySearch(l.closed, round); !ok {
+		l.closed = slices.Insert(l.closed, i, round)
+	}
+	all := append(l.aggregates[round], a)
+	slices.SortFunc(all, compareAggregates)
+	l.aggregates[round] = all
+}
+
 // compareAggregates is the fork choice: of two aggregates of one round the one with more inputs wins, then the lower CID.
 func compareAggregates(a, b *aggregateEntry) int {
 	return cmp.Or(cmp.Compare(len(b.body.Inputs), len(a.body.Inputs)), compareCIDs(a.cid, b.cid))
@@ -159,7 +169,7 @@ func (l *ledger) next() <-chan struct{} {
 func (l *ledger) newest(skip func(cid.Cid) bool) *aggregateEntry {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
-	for _, round := range slices.Backward(slices.Sorted(maps.Keys(l.aggregates))) {
+	for _, round := range slices.Backward(l.closed) {
 		for _, a := range l.aggregates[round] {
 			if a.stands && (skip == nil || !skip(a.cid)) {
 				return a
@@ -171,20 +181,30 @@ func (l *ledger) newest(skip func(cid.Cid) bool) *aggregateEntry {
 
 // aggregate finds an aggregate, whether it stands or not; nil if there is none of this id.
 func (l *ledger) aggregate(id cid.Cid) *aggregateEntry {
-	l.mu.RLock()
-	defer l.mu.RUnlock()
-	return l.chain.known[id]
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.chain.find(id)
 }
 
-// rounds gives the newest aggregate and all that it builds on, oldest first: one a round.
-func (l *ledger) rounds() []*aggregateEntry {
-	newest := l.newest(nil)
-	l.mu.RLock()
-	defer l.mu.RUnlock()
-	var list []*aggregateEntry
-	for a := newest; a != nil; a = l.chain.before(a) {
-		list = append(list, a)
+// before is the aggregate that a is built on, nil if there is none or it is not known here.
+func (l *ledger) before(a *aggregateEntry) *aggregateEntry {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.chain.before(a)
+}
+
+// back yields the newest aggregate and all that it builds on, one a round, the newest first.
+func (l *ledger) back() iter.Seq[*aggregateEntry] {
+	return func(yield func(*aggregateEntry) bool) {
+		for a := l.newest(nil); a != nil && yield(a); {
+			a = l.before(a)
+		}
 	}
+}
+
+// rounds gives the same, the oldest first.
+func (l *ledger) rounds() []*aggregateEntry {
+	list := slices.Collect(l.back())
 	slices.Reverse(list)
 	return list
 }
@@ -265,22 +285,10 @@ func (l *ledger) allHolders() []record.Certificate {
 func (l *ledger) nthNewest(n int) uint64 {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
-	rounds := slices.Sorted(maps.Keys(l.aggregates))
-	if len(rounds) < n {
+	if len(l.closed) < n {
 		return 0
 	}
-	return rounds[len(rounds)-n]
-}
-
-// allAggregates gives every aggregate in order of round, best first, those that lost their round included.
-func (l *ledger) allAggregates() []*aggregateEntry {
-	l.mu.RLock()
-	defer l.mu.RUnlock()
-	var list []*aggregateEntry
-	for _, round := range slices.Sorted(maps.Keys(l.aggregates)) {
-		list = append(list, l.aggregates[round]...)
-	}
-	return list
+	return l.closed[len(l.closed)-n]
 }
 
 // disputesOf gives the objections to an aggregate, in order of arrival.
@@ -292,14 +300,12 @@ func (l *ledger) disputesOf(aggregate cid.Cid) []*disputeEntry {
 
 // disputedBy gives the aggregates of author to which somebody objects.
 func (l *ledger) disputedBy(author peer.ID) []cid.Cid {
-	l.mu.RLock()
-	defer l.mu.RUnlock()
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	var ids []cid.Cid
-	for _, list := range l.aggregates {
-		for _, a := range list {
-			if a.Author == author && len(l.disputes[a.cid]) > 0 {
-				ids = append(ids, a.cid)
-			}
+	for id := range l.disputes {
+		if a := l.chain.find(id); a != nil && a.Author == author {
+			ids = append(ids, id)
 		}
 	}
 	slices.SortFunc(ids, func(a, b cid.Cid) int { return compareCIDs(a, b) })
@@ -308,14 +314,12 @@ func (l *ledger) disputedBy(author peer.ID) []cid.Cid {
 
 // disputed counts the aggregates of each author to which somebody objects.
 func (l *ledger) disputed() map[peer.ID]int {
-	l.mu.RLock()
-	defer l.mu.RUnlock()
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	count := map[peer.ID]int{}
-	for _, list := range l.aggregates {
-		for _, a := range list {
-			if len(l.disputes[a.cid]) > 0 {
-				count[a.Author]++
-			}
+	for id := range l.disputes {
+		if a := l.chain.find(id); a != nil {
+			count[a.Author]++
 		}
 	}
 	return count

@@ -13,45 +13,65 @@ import (
 	"github.com/mlecs/mlecs/storage/record"
 )
 
-// Lineage walks from a delta or an aggregate to the genesis.
-func (v *view) Lineage(ctx context.Context, id string) (*api.Lineage, error) {
-	root, err := v.findLearned(id)
+// Lineage walks from a delta or an aggregate to the genesis, or for limit records at most, the nearest first; 0 is no limit.
+func (v *view) Lineage(ctx context.Context, id string, limit int) (*api.Lineage, error) {
+	root, err := v.named("delta or aggregate", "deltas", id, record.KindDelta, record.KindAggregate)
 	if err != nil {
 		return nil, err
 	}
-	out := &api.Lineage{CID: root.String(), Records: []api.LineageRecord{}}
+	out := &api.Lineage{CID: root.CID.String(), Records: []api.LineageRecord{}}
 	w := walk{view: v, state: map[cid.Cid]*api.LineageRecord{}}
-	if err := w.visit(ctx, root); err != nil {
-		return nil, fmt.Errorf("lineage of %s: %w", root, err)
+	if limit > 0 {
+		if err := w.spread(root.CID, limit); err != nil {
+			return nil, fmt.Errorf("lineage of %s: %w", root.CID, err)
+		}
+	}
+	if err := w.visit(ctx, root.CID); err != nil {
+		return nil, fmt.Errorf("lineage of %s: %w", root.CID, err)
 	}
 	for _, id := range slices.Backward(w.order) {
 		out.Records = append(out.Records, *w.state[id])
 	}
+	out.More = w.more
 	return out, nil
-}
-
-// findLearned finds a delta or an aggregate by CID or unique prefix.
-func (v *view) findLearned(id string) (cid.Cid, error) {
-	a, errA := v.findAggregate(id)
-	d, errD := v.findDelta(id)
-	switch {
-	case errA == nil && errD == nil:
-		return cid.Undef, api.Advise(fmt.Errorf("%q: %w: a delta and an aggregate begin so", id, api.ErrAmbiguous), "give more characters")
-	case errA == nil && !errors.Is(errD, api.ErrAmbiguous):
-		return a.cid, nil
-	case errD == nil && !errors.Is(errA, api.ErrAmbiguous):
-		return d.cid, nil
-	case errors.Is(errA, api.ErrAmbiguous):
-		return cid.Undef, errA
-	}
-	return cid.Undef, errD
 }
 
 // walk is a search of the Merkle DAG, depth first. No cycles are in it: a record has the CIDs of its parents inside.
 type walk struct {
 	view  *view
 	state map[cid.Cid]*api.LineageRecord
-	order []cid.Cid // parents before children
+	order []cid.Cid        // parents before children
+	near  map[cid.Cid]bool // records to visit; nil: all
+	more  bool             // some were not visited
+}
+
+// spread chooses the records nearest to the root.
+func (w *walk) spread(root cid.Cid, limit int) error {
+	w.near = map[cid.Cid]bool{root: true}
+	for queue := []cid.Cid{root}; len(queue) > 0; queue = queue[1:] {
+		r, err := w.view.store.Record(queue[0])
+		if errors.Is(err, storage.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		for _, p := range parentsOf(r) {
+			if len(w.near) < limit && !w.near[p] {
+				w.near[p] = true
+				queue = append(queue, p)
+			}
+		}
+	}
+	return nil
+}
+
+// parentsOf are what a record was made from. One that names no parent rests on its federation's genesis.
+func parentsOf(r *record.Signed) []cid.Cid {
+	if len(r.Parents) == 0 && r.Federation.Defined() {
+		return []cid.Cid{r.Federation}
+	}
+	return r.Parents
 }
 
 // step is one record on the path from the root, and its parents that are yet to be visited.
@@ -65,6 +85,10 @@ func (w *walk) visit(ctx context.Context, root cid.Cid) error {
 	var path []*step
 	enter := func(id cid.Cid) error {
 		if w.state[id] != nil {
+			return nil
+		}
+		if w.near != nil && !w.near[id] {
+			w.more = true
 			return nil
 		}
 		r, parents, err := w.look(id)
@@ -97,7 +121,7 @@ func (w *walk) visit(ctx context.Context, root cid.Cid) error {
 	return nil
 }
 
-// look describes one record. A record that names no parent rests on its federation's genesis.
+// look describes one record.
 func (w *walk) look(id cid.Cid) (*api.LineageRecord, []cid.Cid, error) {
 	out := &api.LineageRecord{CID: id.String(), Parents: []string{}}
 	r, err := w.view.store.Record(id)
@@ -107,10 +131,7 @@ func (w *walk) look(id cid.Cid) (*api.LineageRecord, []cid.Cid, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	parents := r.Parents
-	if len(parents) == 0 && r.Federation.Defined() {
-		parents = []cid.Cid{r.Federation}
-	}
+	parents := parentsOf(r)
 	for _, p := range parents {
 		out.Parents = append(out.Parents, p.String())
 	}
@@ -152,8 +173,12 @@ func componentBlobs(components []record.Component) []record.Blob {
 
 // Records are the CIDs of all that is stored.
 func (v *view) Records(context.Context) ([]string, error) {
-	if v.ledger == nil {
+	if v.store == nil {
 		return []string{}, nil
 	}
-	return v.ledger.records(), nil
+	books, err := v.books()
+	if err != nil {
+		return nil, err
+	}
+	return books.records(), nil
 }

@@ -77,7 +77,7 @@ func (m metrics) Collect(out chan<- prometheus.Metric) {
 	gauge(descReady, one(v.Ready(ctx) == nil))
 	gauge(descRound, float64(s.Round))
 	gauge(descRecords, float64(s.Records))
-	gauge(descDeltas, float64(v.ledger.countDeltas()))
+	gauge(descDeltas, float64(v.full.countDeltas()))
 	gauge(descDisk, float64(s.DiskBytes))
 	gauge(descPhase, 1, s.Phase)
 	gauge(descSteps, float64(s.StepDone), "done")
@@ -113,14 +113,14 @@ func (m metrics) collectNetwork(gauge func(*prometheus.Desc, float64, ...string)
 }
 
 func (m metrics) collectRound(gauge func(*prometheus.Desc, float64, ...string)) {
-	newest := m.view.ledger.newest(nil)
+	newest := m.view.recent.newest(nil)
 	if newest == nil {
 		return
 	}
 	gauge(descRoundTime, float64(newest.Created)/1000)
 	gauge(descRoundInputs, float64(len(newest.body.Inputs)))
-	if rounds := m.view.ledger.rounds(); len(rounds) > 1 {
-		gauge(descRoundTook, float64(newest.Created-rounds[len(rounds)-2].Created)/1000)
+	if before := m.view.recent.before(newest); before != nil {
+		gauge(descRoundTook, float64(newest.Created-before.Created)/1000)
 	}
 }
 

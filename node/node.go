@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/ipfs/go-cid"
 	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/prometheus/client_golang/prometheus"
@@ -49,6 +50,7 @@ type Node struct {
 	gate         *gate
 	baselineRows chan *learner
 	avoided      avoided // the learner's alone
+	standing     cid.Cid // the garbage service's alone: see noteStanding
 	roomMade     uint64  // the garbage service's alone: the round at which it last gave up rounds
 
 	signing  sync.Mutex   // one record at a time gets the next sequence number
@@ -127,7 +129,7 @@ func (n *Node) Run(ctx context.Context) (err error) {
 		}
 		n.log.Info("API over TCP", "url", v.door.url)
 	}
-	v.view = view{home: n.home, cfg: n.cfg, store: n.store, ledger: n.ledger, member: n.member, genesis: n.genesis, seat: n.seat}
+	v.view = view{home: n.home, cfg: n.cfg, store: n.store, recent: n.ledger, full: n.ledger, member: n.member, genesis: n.genesis, seat: n.seat}
 	n.log.Info("node runs", "name", n.cfg.Name, "peer", n.self, "role", n.member.Role, "federation", n.genesis.Name)
 
 	sup := suture.New("node", suture.Spec{EventHook: n.event, Timeout: 5 * time.Second})

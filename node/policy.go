@@ -78,8 +78,8 @@ func (h *Home) ChangePolicy(ctx context.Context, c api.PolicyChange) (*api.Polic
 		if _, err := store.PutRecord(r); err != nil {
 			return nil, fmt.Errorf("store the policy: %w", err)
 		}
-		v.ledger.add(r)
-		return v.genesis.showPolicy(v.ledger), nil
+		v.recent.add(r)
+		return v.genesis.showPolicy(v.recent), nil
 	})
 }
 
@@ -96,7 +96,7 @@ func (v *runningView) ChangePolicy(ctx context.Context, c api.PolicyChange) (*ap
 	}
 	v.node.take(r)
 	v.node.log.Info("policy changed", "record", r.CID, "paused", c.Paused != nil && *c.Paused)
-	return v.genesis.showPolicy(v.ledger), nil
+	return v.genesis.showPolicy(v.recent), nil
 }
 
 // changePolicy signs the policy in force with a change.
@@ -111,7 +111,7 @@ func (v *view) changePolicy(c api.PolicyChange) (*record.Signed, error) {
 	if err != nil {
 		return nil, fmt.Errorf("change the policy: %w", err)
 	}
-	p := v.genesis.policy(v.ledger)
+	p := v.genesis.policy(v.recent)
 	set(&p.Paused, c.Paused)
 	set(&p.Reason, c.Reason)
 	set(&p.Round.Rounds, c.Rounds)
@@ -131,7 +131,7 @@ func (v *view) changePolicy(c api.PolicyChange) (*record.Signed, error) {
 		return nil, fmt.Errorf("change the policy: %w", err)
 	}
 	parent := v.genesis.id
-	if before := v.ledger.policyOf(v.genesis.Founder); before != nil {
+	if before := v.recent.policyOf(v.genesis.Founder); before != nil {
 		parent = before.cid
 	}
 	r, err := record.Sign(founder, record.Record{

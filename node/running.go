@@ -73,7 +73,7 @@ func (v *runningView) Status(context.Context) (*api.Status, error) {
 // Peers are connected peers, and members that are not connected.
 func (v *runningView) Peers(context.Context) ([]api.Peer, error) {
 	list := []api.Peer{}
-	disputed := v.ledger.disputed()
+	disputed := v.recent.disputed()
 	connected := map[peer.ID]bool{v.node.network.ID(): true}
 	for _, p := range v.node.network.Peers() {
 		connected[p.ID] = true

@@ -27,6 +27,7 @@ const (
 	keyTraffic    = "node/traffic"
 	keyRestored   = "node/restored" // set until a node that came from a backup has synced
 	keyFinding    = "verify/"       // + aggregate CID: finding
+	keyStanding   = "node/standing" // CID of the newest aggregate when the node last looked
 	keyConstant   = "scores/constant"
 	keyTogether   = "scores/together/"   // + round, 9 digits
 	keyStandalone = "scores/standalone/" // + round, 9 digits

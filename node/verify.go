@@ -315,12 +315,12 @@ func (v *view) verify(ctx context.Context, id string, fetch func(context.Context
 	if err != nil {
 		return nil, err
 	}
-	out, err := newVerifier(v.store, v.genesis, v.ledger, fetch).run(ctx, a, every)
+	out, err := newVerifier(v.store, v.genesis, v.recent, fetch).run(ctx, a, every)
 	if err != nil {
 		return nil, fmt.Errorf("verify %s: %w", a.cid, err)
 	}
 	out.AuthorName = v.name(a.Author)
-	for _, d := range v.ledger.disputesOf(a.cid) {
+	for _, d := range v.recent.disputesOf(a.cid) {
 		out.Disputes = append(out.Disputes, api.Dispute{
 			Author: d.Author.String(), AuthorName: v.name(d.Author), Created: d.Created,
 			Component: d.body.Component, Signature: d.body.Signature, Reason: d.body.Reason,

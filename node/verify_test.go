@@ -30,7 +30,7 @@ func checkProvenance(t *testing.T, name string, src api.Source, rounds []api.Rou
 		}
 	}
 	last := rounds[len(rounds)-1]
-	l, err := src.Lineage(t.Context(), last.Aggregate[:30])
+	l, err := src.Lineage(t.Context(), last.Aggregate[:30], 0)
 	if err != nil {
 		t.Fatalf("%s: %v", name, err)
 	}
@@ -81,7 +81,7 @@ func TestFalseAggregate(t *testing.T) {
 	if err := v.open(store); err != nil {
 		t.Fatal(err)
 	}
-	honest := v.ledger.newest(nil)
+	honest := v.recent.newest(nil)
 	of := func(body *record.Aggregate, name string) *record.AggregatedComponent {
 		i := slices.IndexFunc(body.Components, func(c record.AggregatedComponent) bool { return c.Name == name && len(c.Inputs) == 3 })
 		if i < 0 {
@@ -113,7 +113,7 @@ func TestFalseAggregate(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			a := copyAggregate(t, store, honest.cid)
 			tc.change(a)
-			got, err := newVerifier(store, v.genesis, v.ledger, fetchNothing).run(t.Context(), a, every)
+			got, err := newVerifier(store, v.genesis, v.recent, fetchNothing).run(t.Context(), a, every)
 			if err != nil {
 				t.Fatal(err)
 			}

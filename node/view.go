@@ -8,9 +8,7 @@ import (
 	"math"
 	"path/filepath"
 	"slices"
-	"strings"
 
-	"github.com/ipfs/go-cid"
 	"github.com/libp2p/go-libp2p/core/peer"
 
 	"github.com/mlecs/mlecs/learn/method"
@@ -54,7 +52,8 @@ type view struct {
 	home    *Home
 	cfg     Config
 	store   *storage.Store // nil: nothing stored
-	ledger  *ledger        // nil: nothing stored
+	recent  *ledger        // see recentLedger, a running node's has everything; nil: nothing stored
+	full    *ledger        // nil: not read yet; see books
 	member  *membership    // nil: in no federation
 	genesis *genesis       // nil: in no federation
 	seat    seat           // in the federation
@@ -62,11 +61,11 @@ type view struct {
 
 // open reads what the store holds.
 func (v *view) open(store *storage.Store) error {
-	l, err := newLedger(store)
-	if err != nil {
+	var err error
+	if v.recent, err = recentLedger(store); err != nil {
 		return err
 	}
-	v.store, v.ledger = store, l
+	v.store = store
 	m, err := loadMembership(store)
 	if errors.Is(err, errNoFederation) {
 		return nil
@@ -82,6 +81,14 @@ func (v *view) open(store *storage.Store) error {
 	}
 	v.member = m
 	return nil
+}
+
+// books reads all records, for those commands that reckon with more than recent has.
+func (v *view) books() (_ *ledger, err error) {
+	if v.full == nil {
+		v.full, err = newLedger(v.store)
+	}
+	return v.full, err
 }
 
 // Status tells what is known of a node that does not run.
@@ -120,38 +127,41 @@ func (v *view) describe() (*api.Status, error) {
 		Addrs: []string{}, Modalities: []string{}, Protocols: []api.ProtocolBytes{}, Domain: v.cfg.Domain,
 		DiskFree: free, DiskQuota: v.cfg.DiskQuota << 20,
 	}
-	if v.ledger != nil {
-		s.Records = v.ledger.count()
-		if a := v.ledger.newest(nil); a != nil {
+	if v.store != nil {
+		s.Records = v.store.Count()
+		if a := v.recent.newest(nil); a != nil {
 			s.Round = a.body.Round
 		}
-		for _, n := range v.ledger.disputed() {
+		for _, n := range v.recent.disputed() {
 			s.Disputed += n
 		}
 	}
 	if v.genesis != nil {
 		s.Role = string(v.member.Role)
-		s.Federation, s.FedName, s.Rounds = v.genesis.id.String(), v.genesis.Name, v.genesis.policy(v.ledger).Round.Rounds
-		s.Policy = v.genesis.showPolicy(v.ledger)
+		s.Federation, s.FedName, s.Rounds = v.genesis.id.String(), v.genesis.Name, v.genesis.policy(v.recent).Round.Rounds
+		s.Policy = v.genesis.showPolicy(v.recent)
 		base := v.seat.base()
 		s.Family, s.Families = v.seat.family, len(v.genesis.Bases.Edge)
 		s.Base, s.BaseCID = base.Name, base.Blob.CID.String()
-		s.Privacy = v.privacy(id)
+		if s.Privacy, err = v.privacy(id); err != nil {
+			return nil, err
+		}
 	}
 	return s, nil
 }
 
 // privacy is what this edge's newest delta says of all of them; nil where the federation does without.
-func (v *view) privacy(self peer.ID) *api.Privacy {
+func (v *view) privacy(self peer.ID) (*api.Privacy, error) {
 	m := v.genesis.method
 	if m.DPNoise == 0 || v.member.Role != record.RoleEdge {
-		return nil
+		return nil, nil
 	}
 	p := &api.Privacy{Clip: m.DPClip, Noise: m.DPNoise, Delta: method.PrivacyDelta}
-	if d := v.ledger.lastOf(self); d != nil {
-		p.Epsilon = d.body.Metrics[method.MetricEpsilon]
+	d, err := v.lastDeltaOf(self)
+	if d != nil {
+		p.Epsilon = d.Metrics[method.MetricEpsilon]
 	}
-	return p
+	return p, err
 }
 
 // show puts the facts into a status.
@@ -176,148 +186,20 @@ func nonNil[T any](s []T) []T {
 // Peers are the members known by certificate.
 func (v *view) Peers(context.Context) ([]api.Peer, error) {
 	list := []api.Peer{}
-	if v.ledger == nil {
+	if v.recent == nil {
 		return list, nil
 	}
 	self, err := v.home.PeerID()
 	if err != nil {
 		return nil, err
 	}
-	disputed := v.ledger.disputed()
-	for _, c := range v.ledger.allHolders() {
+	disputed := v.recent.disputed()
+	for _, c := range v.recent.allHolders() {
 		if c.Subject != self {
 			list = append(list, api.Peer{PeerID: c.Subject.String(), Name: c.Name, Role: string(c.Role), Expires: c.Expires, Disputed: disputed[c.Subject]})
 		}
 	}
 	return list, nil
-}
-
-// Rounds are the winning aggregates, oldest first.
-func (v *view) Rounds(context.Context) ([]api.Round, error) {
-	list := []api.Round{}
-	if v.ledger == nil {
-		return list, nil
-	}
-	var before int64
-	for _, a := range v.ledger.rounds() {
-		r := api.Round{
-			Round: a.body.Round, Leader: a.Author.String(), Aggregate: a.cid.String(), Created: a.Created,
-			Inputs: []api.Input{}, Metrics: a.body.Metrics, Disputes: len(v.ledger.disputesOf(a.cid)),
-			SupervisionBytes: a.body.Supervision.Bytes,
-		}
-		var f finding
-		if _, err := getJSON(v.store, keyFinding+a.cid.String(), &f); err != nil {
-			return nil, err
-		}
-		r.Verdict = f.Verdict
-		if before > 0 {
-			r.Seconds = math.Max(0, float64(a.Created-before)/1000)
-		}
-		before = a.Created
-		for _, in := range a.body.Inputs {
-			r.Inputs = append(r.Inputs, api.Input{Delta: in.Delta.String(), Round: in.Round, Author: in.Author.String(), Modalities: nonNil(in.Modalities), Weight: in.Weight})
-		}
-		for _, c := range a.body.Components {
-			r.Components = append(r.Components, v.component(c.Component))
-		}
-		if signed, err := v.store.Record(a.cid); err == nil {
-			r.RecordBytes = int64(len(signed.Envelope))
-		}
-		list = append(list, r)
-	}
-	return list, nil
-}
-
-// Deltas in order of round, author and CID.
-func (v *view) Deltas(ctx context.Context) ([]api.Delta, error) { return v.DeltasFrom(ctx, 0) }
-
-// DeltasFrom are those of a round and after it, in the same order.
-func (v *view) DeltasFrom(_ context.Context, round uint64) ([]api.Delta, error) {
-	list := []api.Delta{}
-	if v.ledger == nil {
-		return list, nil
-	}
-	for _, d := range v.ledger.deltasFrom(round) {
-		list = append(list, v.delta(d))
-	}
-	return list, nil
-}
-
-// Delta finds a delta by CID or unique prefix.
-func (v *view) Delta(_ context.Context, id string) (*api.Delta, error) {
-	d, err := v.findDelta(id)
-	if err != nil {
-		return nil, err
-	}
-	out := v.delta(d)
-	return &out, nil
-}
-
-func (v *view) findDelta(id string) (*deltaEntry, error) {
-	var all []*deltaEntry
-	if v.ledger != nil {
-		all = v.ledger.allDeltas()
-	}
-	return pick("delta", "deltas", all, func(d *deltaEntry) cid.Cid { return d.cid }, id)
-}
-
-func (v *view) findAggregate(id string) (*aggregateEntry, error) {
-	var all []*aggregateEntry
-	if v.ledger != nil {
-		all = v.ledger.allAggregates()
-	}
-	return pick("aggregate", "rounds --json", all, func(a *aggregateEntry) cid.Cid { return a.cid }, id)
-}
-
-// pick finds the one of all whose CID begins with prefix. command lists them.
-func pick[T any](what, command string, all []T, id func(T) cid.Cid, prefix string) (found T, err error) {
-	n := 0
-	for _, x := range all {
-		if prefix != "" && strings.HasPrefix(id(x).String(), prefix) {
-			found = x
-			n++
-		}
-	}
-	switch n {
-	case 0:
-		return found, api.Advise(fmt.Errorf("%s %q: %w", what, prefix, api.ErrNotFound), "list them with `mlecs %s`", command)
-	case 1:
-		return found, nil
-	}
-	return found, api.Advise(fmt.Errorf("%s %q: %w: %d begin so", what, prefix, api.ErrAmbiguous, n), "give more characters")
-}
-
-// delta is an entry as the API shows it.
-func (v *view) delta(d *deltaEntry) api.Delta {
-	out := api.Delta{
-		CID: d.cid.String(), Round: d.body.Round, Author: d.Author.String(), AuthorName: v.name(d.Author), Seq: d.Seq, Created: d.Created,
-		Base: d.body.Base.String(), Parents: []string{}, Modalities: nonNil(d.body.Modalities), Rows: d.body.Rows, PublicRows: d.body.Public,
-		Components: []api.Component{}, Metrics: d.body.Metrics,
-	}
-	if r, err := v.store.Record(d.cid); err == nil {
-		out.RecordBytes = int64(len(r.Envelope))
-	}
-	for _, p := range d.Parents {
-		out.Parents = append(out.Parents, p.String())
-	}
-	for _, c := range d.body.Components {
-		out.Components = append(out.Components, v.component(c))
-		out.Bytes += c.Blob.Bytes
-		out.Params += c.Params
-	}
-	return out
-}
-
-func (v *view) component(c record.Component) api.Component {
-	return api.Component{
-		Name: c.Name, Signature: c.Signature, Codec: c.Codec, Params: c.Params, CID: c.Blob.CID.String(), Bytes: c.Blob.Bytes,
-		Stored: v.store.HasBlob(c.Blob.CID),
-	}
-}
-
-func (v *view) name(p peer.ID) string {
-	c, _ := v.ledger.holder(p)
-	return c.Name
 }
 
 // Models are the federation's base models, the edges' first, in order of family.

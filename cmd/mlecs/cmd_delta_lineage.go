@@ -12,17 +12,20 @@ import (
 
 func newDeltaLineageCommand() *cobra.Command {
 	var id string
+	var limit int
 	i := &inspection[*api.Lineage]{
-		ask:  func(ctx context.Context, s api.Source) (*api.Lineage, error) { return s.Lineage(ctx, id) },
+		ask:  func(ctx context.Context, s api.Source) (*api.Lineage, error) { return s.Lineage(ctx, id, limit) },
 		show: showLineage,
 	}
 	cmd := i.command(&cobra.Command{
 		Use: "lineage CID", Short: "Show what a delta or an aggregate was made from, back to the genesis",
 		Long: `Shows the Merkle DAG of the delta or aggregate whose CID is, or begins with, the argument, as a tree. A record that several others were
-made from is shown in full once; "(see above)" stands for it elsewhere. Blobs are counted as stored here of all.`,
-		Example: "  mlecs delta lineage bafyreib --node edge-1\n  mlecs delta lineage bafyreib --json",
+made from is shown in full once; "(see above)" stands for it elsewhere. Blobs are counted as stored here of all. In a long-lived federation a record is made from most others: the nearest
+are shown, --limit 0 shows all, back to the genesis.`,
+		Example: "  mlecs delta lineage bafyreib --node edge-1\n  mlecs delta lineage bafyreib --limit 0 --json",
 		Args:    oneArg("CID"),
 	})
+	cmd.Flags().IntVar(&limit, "limit", 200, "records to show, the nearest first; 0: all")
 	inspect := cmd.RunE
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		id = args[0]
@@ -44,6 +47,10 @@ func showLineage(p *page, l *api.Lineage) {
 		b := left[len(left)-1]
 		left = left[:len(left)-1]
 		r := records[b.cid]
+		if r.CID == "" && l.More {
+			p.line("%s%s …", b.lead, short(b.cid))
+			continue
+		}
 		p.line("%s%s", b.lead, lineageLine(r, b.cid, shown[b.cid]))
 		if shown[b.cid] {
 			continue
@@ -56,6 +63,9 @@ func showLineage(p *page, l *api.Lineage) {
 			}
 			left = append(left, next)
 		}
+	}
+	if l.More {
+		p.line("There is more before the records that end in …: --limit 0 shows all.")
 	}
 }
 

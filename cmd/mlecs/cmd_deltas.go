@@ -11,11 +11,14 @@ import (
 )
 
 func newDeltasCommand() *cobra.Command {
+	var last int
 	i := &inspection[[]api.Delta]{
-		ask:  func(ctx context.Context, s api.Source) ([]api.Delta, error) { return s.Deltas(ctx) },
+		ask:  func(ctx context.Context, s api.Source) ([]api.Delta, error) { return s.NewestDeltas(ctx, last) },
 		show: showDeltas,
 	}
-	return i.command(&cobra.Command{Use: "deltas", Short: "List the deltas that this node knows of"})
+	cmd := i.command(&cobra.Command{Use: "deltas", Short: "List the last deltas that this node knows of", Example: "  mlecs deltas\n  mlecs deltas --last 0 --json"})
+	registerLast(cmd, &last, 100, "deltas")
+	return cmd
 }
 
 func showDeltas(p *page, deltas []api.Delta) {

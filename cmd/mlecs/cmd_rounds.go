@@ -12,14 +12,18 @@ import (
 )
 
 func newRoundsCommand() *cobra.Command {
+	var last int
 	i := &inspection[[]api.Round]{
-		ask:  func(ctx context.Context, s api.Source) ([]api.Round, error) { return s.Rounds(ctx) },
+		ask:  func(ctx context.Context, s api.Source) ([]api.Round, error) { return s.NewestRounds(ctx, last) },
 		show: showRounds,
 	}
-	return i.command(&cobra.Command{
-		Use: "rounds", Short: "List the rounds: aggregates, their inputs and weights",
-		Long: "Lists the aggregates that this node knows. Round 0 has no inputs: in it a super-peer teaches what the public rows taught it.",
+	cmd := i.command(&cobra.Command{
+		Use: "rounds", Short: "List the last rounds: aggregates, their inputs and weights",
+		Long:    "Lists the aggregates that this node knows of the last rounds. Round 0 has no inputs: in it a super-peer teaches what the public rows taught it.",
+		Example: "  mlecs rounds\n  mlecs rounds --last 0 --json",
 	})
+	registerLast(cmd, &last, 50, "rounds")
+	return cmd
 }
 
 func showRounds(p *page, rounds []api.Round) {

@@ -143,12 +143,11 @@ func recentCIDs(cmd *cobra.Command, begun string, deltasOnly bool) []cobra.Compl
 		return nil
 	}
 	defer client.Close()
-	rounds, err := client.Rounds(ctx)
+	const recent = 20
+	rounds, err := client.NewestRounds(ctx, recent)
 	if err != nil || len(rounds) == 0 {
 		return nil
 	}
-	const recent = 20
-	rounds = rounds[max(0, len(rounds)-recent):]
 	deltas, err := client.DeltasFrom(ctx, rounds[0].Round)
 	if err != nil {
 		return nil

@@ -10,6 +10,7 @@ import (
 	"github.com/dustin/go-humanize"
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/jedib0t/go-pretty/v6/text"
+	"github.com/spf13/cobra"
 )
 
 // page is what a command prints for people.
@@ -99,4 +100,9 @@ func dash(s string) string {
 		return "-"
 	}
 	return s
+}
+
+// registerLast adds the flag that bounds a list.
+func registerLast(cmd *cobra.Command, last *int, most int, what string) {
+	cmd.Flags().IntVar(last, "last", most, "how many "+what+", the last ones; 0: all")
 }

@@ -41,7 +41,16 @@ var (
 func (f *fake) Status(context.Context) (*api.Status, error) { return status, nil }
 func (f *fake) Peers(context.Context) ([]api.Peer, error)   { return peers, nil }
 func (f *fake) Rounds(context.Context) ([]api.Round, error) { return rounds, nil }
-func (f *fake) Deltas(context.Context) ([]api.Delta, error) { return nil, nil }
+func (f *fake) RoundsFrom(_ context.Context, round uint64) ([]api.Round, error) {
+	list := rounds
+	for len(list) > 0 && list[0].Round < round {
+		list = list[1:]
+	}
+	return list, nil
+}
+func (f *fake) NewestRounds(context.Context, int) ([]api.Round, error) { return rounds, nil }
+func (f *fake) NewestDeltas(context.Context, int) ([]api.Delta, error) { return nil, nil }
+func (f *fake) Deltas(context.Context) ([]api.Delta, error)            { return nil, nil }
 func (f *fake) DeltasFrom(_ context.Context, round uint64) ([]api.Delta, error) {
 	f.from = round
 	return nil, nil
@@ -102,7 +111,7 @@ func (f *fake) Renew(_ context.Context, r api.RenewRequest) (*api.Member, error)
 func (f *fake) Verify(_ context.Context, cid string) (*api.Verification, error) {
 	return &api.Verification{Aggregate: cid, Verdict: api.VerdictVerified, Components: []api.VerifiedComponent{}, Disputes: []api.Dispute{}}, nil
 }
-func (f *fake) Lineage(_ context.Context, cid string) (*api.Lineage, error) {
+func (f *fake) Lineage(_ context.Context, cid string, _ int) (*api.Lineage, error) {
 	return &api.Lineage{CID: cid, Records: []api.LineageRecord{{CID: cid, Kind: "delta", Parents: []string{}}}}, nil
 }
 func (f *fake) Records(context.Context) ([]string, error) { return []string{"bafyA", "bafyB"}, nil }
@@ -152,7 +161,7 @@ func TestProvenanceTravels(t *testing.T) {
 	if err != nil || v.Aggregate != "bafyA" || v.Verdict != api.VerdictVerified || v.Components == nil || v.Disputes == nil {
 		t.Errorf("verification %+v, %v", v, err)
 	}
-	l, err := c.Lineage(t.Context(), "bafyA")
+	l, err := c.Lineage(t.Context(), "bafyA", 0)
 	if err != nil || l.CID != "bafyA" || len(l.Records) != 1 || l.Records[0].Parents == nil {
 		t.Errorf("lineage %+v, %v", l, err)
 	}

@@ -72,6 +72,16 @@ func (c *Client) RoundsFrom(ctx context.Context, round uint64) ([]Round, error) 
 	return call[[]Round](ctx, c, http.MethodGet, fmt.Sprintf("/v1/rounds?from=%d", round), nil)
 }
 
+// NewestRounds asks for the aggregates of the last n rounds.
+func (c *Client) NewestRounds(ctx context.Context, n int) ([]Round, error) {
+	return call[[]Round](ctx, c, http.MethodGet, fmt.Sprintf("/v1/rounds?last=%d", n), nil)
+}
+
+// NewestDeltas asks for the last n deltas.
+func (c *Client) NewestDeltas(ctx context.Context, n int) ([]Delta, error) {
+	return call[[]Delta](ctx, c, http.MethodGet, fmt.Sprintf("/v1/deltas?last=%d", n), nil)
+}
+
 // Deltas asks for the delta records, by round and author.
 func (c *Client) Deltas(ctx context.Context) ([]Delta, error) {
 	return call[[]Delta](ctx, c, http.MethodGet, "/v1/deltas", nil)

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"net/url"
 )
@@ -12,8 +13,8 @@ type Provenance interface {
 	// those that it lacks. ErrNotFound and ErrAmbiguous are about the name: an aggregate that is false, or whose inputs are out of reach, is
 	// no error.
 	Verify(ctx context.Context, cid string) (*Verification, error)
-	// Lineage is everything that a delta or an aggregate, named likewise, was made from.
-	Lineage(ctx context.Context, cid string) (*Lineage, error)
+	// Lineage is everything that a delta or an aggregate, named likewise, was made from, or the limit records nearest to it if that is not 0.
+	Lineage(ctx context.Context, cid string, limit int) (*Lineage, error)
 	// Records are the CIDs of all records that are stored, sorted: members that hold the same give the same.
 	Records(ctx context.Context) ([]string, error)
 }
@@ -66,6 +67,7 @@ type Dispute struct {
 type Lineage struct {
 	CID     string          `json:"cid"`
 	Records []LineageRecord `json:"records"`
+	More    bool            `json:"more"` // there are more records than were asked for
 }
 
 // LineageRecord is one record of a Lineage.
@@ -86,8 +88,12 @@ func handleProvenance(rs *routes, c Provenance) {
 		return c.Verify(r.Context(), r.PathValue("cid"))
 	})
 	get(rs, "/v1/lineage/{cid}", "What a delta or an aggregate was made from, back to the genesis", func(r *http.Request) (*Lineage, error) {
-		return c.Lineage(r.Context(), r.PathValue("cid"))
-	})
+		limit, err := number(r, "limit")
+		if err != nil {
+			return nil, err
+		}
+		return c.Lineage(r.Context(), r.PathValue("cid"), count(limit))
+	}, param{"limit", "integer", "how many records, the nearest first; 0 or none: all"})
 	get(rs, "/v1/records", "The CIDs of all stored records, sorted", func(r *http.Request) ([]string, error) {
 		return filled(c.Records(r.Context()))
 	})
@@ -99,8 +105,8 @@ func (c *Client) Verify(ctx context.Context, cid string) (*Verification, error) 
 }
 
 // Lineage asks what a delta or an aggregate was made from.
-func (c *Client) Lineage(ctx context.Context, cid string) (*Lineage, error) {
-	return call[*Lineage](ctx, c, http.MethodGet, "/v1/lineage/"+url.PathEscape(cid), nil)
+func (c *Client) Lineage(ctx context.Context, cid string, limit int) (*Lineage, error) {
+	return call[*Lineage](ctx, c, http.MethodGet, fmt.Sprintf("/v1/lineage/%s?limit=%d", url.PathEscape(cid), limit), nil)
 }
 
 // Records asks for the CIDs of all records that the node holds.

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"fmt"
+	"math"
 	"net/http"
 	"reflect"
 	"strconv"
@@ -71,19 +72,37 @@ func newRoutes(c Controller) *routes {
 		if err != nil {
 			return nil, err
 		}
-		list, err := c.Rounds(r.Context())
-		for len(list) > 0 && list[0].Round < from {
-			list = list[1:]
+		last, err := number(r, "last")
+		if err != nil {
+			return nil, err
 		}
-		return filled(list, err)
-	}, fromRound)
+		if from > 0 {
+			list, err := c.RoundsFrom(r.Context(), from)
+			if last > 0 {
+				list = list[max(0, len(list)-count(last)):]
+			}
+			return filled(list, err)
+		}
+		return filled(c.NewestRounds(r.Context(), count(last)))
+	}, fromRound, param{"last", "integer", "of how many rounds, the last ones; 0 or none: of all"})
 	get(rs, "/v1/deltas", "The deltas, by round and author", func(r *http.Request) ([]Delta, error) {
 		from, err := number(r, "from")
 		if err != nil {
 			return nil, err
 		}
-		return filled(c.DeltasFrom(r.Context(), from))
-	}, fromRound)
+		last, err := number(r, "last")
+		if err != nil {
+			return nil, err
+		}
+		if from > 0 {
+			list, err := c.DeltasFrom(r.Context(), from)
+			if last > 0 {
+				list = list[max(0, len(list)-count(last)):]
+			}
+			return filled(list, err)
+		}
+		return filled(c.NewestDeltas(r.Context(), count(last)))
+	}, fromRound, param{"last", "integer", "how many deltas, the last ones; 0 or none: all"})
 	get(rs, "/v1/deltas/{cid}", "One delta, by its CID or a unique prefix of it", func(r *http.Request) (*Delta, error) { return c.Delta(r.Context(), r.PathValue("cid")) })
 	get(rs, "/v1/models", "The federation's base models", func(r *http.Request) ([]Model, error) { return filled(c.Models(r.Context())) })
 	get(rs, "/v1/adapter", "Where the newest LoRA adapter is, or that of a delta", func(r *http.Request) (*Adapter, error) {
@@ -122,3 +141,6 @@ func number(r *http.Request, name string) (n uint64, err error) {
 	}
 	return n, nil
 }
+
+// count makes a number of things to tell of.
+func count(n uint64) int { return int(min(n, math.MaxInt32)) }

@@ -275,7 +275,9 @@ func (l *lab) unused(ctx context.Context, honest []*subject, lie cid.Cid) error 
 			return err
 		}
 		last := rounds[len(rounds)-1]
-		tree, err := ask(ctx, s, func(ctx context.Context, c *api.Client) (*api.Lineage, error) { return c.Lineage(ctx, last.Aggregate) })
+		tree, err := ask(ctx, s, func(ctx context.Context, c *api.Client) (*api.Lineage, error) {
+			return c.Lineage(ctx, last.Aggregate, 0)
+		})
 		if err != nil {
 			return err
 		}

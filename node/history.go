@@ -1,0 +1,243 @@
+package node
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/ipfs/go-cid"
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/mlecs/mlecs/node/api"
+	"github.com/mlecs/mlecs/storage"
+	"github.com/mlecs/mlecs/storage/record"
+)
+
+// Rounds are the winning aggregates, oldest first.
+func (v *view) Rounds(ctx context.Context) ([]api.Round, error) { return v.NewestRounds(ctx, 0) }
+
+// NewestRounds are the last n of these, all if n is 0.
+func (v *view) NewestRounds(_ context.Context, n int) ([]api.Round, error) { return v.rounds(0, n) }
+
+// RoundsFrom are the winning aggregates of a round and those after it, oldest first.
+func (v *view) RoundsFrom(_ context.Context, round uint64) ([]api.Round, error) {
+	return v.rounds(round, 0)
+}
+
+// rounds are at most n winning aggregates, or any number if n is 0, from a round on.
+func (v *view) rounds(from uint64, n int) ([]api.Round, error) {
+	list := []api.Round{}
+	if v.recent == nil {
+		return list, nil
+	}
+	for a := range v.recent.back() {
+		if k := len(list); k > 0 {
+			list[k-1].Seconds = math.Max(0, float64(list[k-1].Created-a.Created)/1000)
+		}
+		if a.body.Round < from || n > 0 && len(list) == n {
+			break
+		}
+		r, err := v.round(a)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, r)
+	}
+	slices.Reverse(list)
+	return list, nil
+}
+
+// round is an aggregate as the API shows it, but for how long its round took.
+func (v *view) round(a *aggregateEntry) (api.Round, error) {
+	r := api.Round{
+		Round: a.body.Round, Leader: a.Author.String(), Aggregate: a.cid.String(), Created: a.Created,
+		Inputs: []api.Input{}, Metrics: a.body.Metrics, Disputes: len(v.recent.disputesOf(a.cid)),
+		SupervisionBytes: a.body.Supervision.Bytes,
+	}
+	var f finding
+	if _, err := getJSON(v.store, keyFinding+a.cid.String(), &f); err != nil {
+		return r, err
+	}
+	r.Verdict = f.Verdict
+	for _, in := range a.body.Inputs {
+		r.Inputs = append(r.Inputs, api.Input{Delta: in.Delta.String(), Round: in.Round, Author: in.Author.String(), Modalities: nonNil(in.Modalities), Weight: in.Weight})
+	}
+	for _, c := range a.body.Components {
+		r.Components = append(r.Components, v.component(c.Component))
+	}
+	if signed, err := v.store.Record(a.cid); err == nil {
+		r.RecordBytes = int64(len(signed.Envelope))
+	}
+	return r, nil
+}
+
+// storedDelta is a delta as it is read from the store, whether the node runs or not: a home has far more of them than a command tells of.
+type storedDelta struct {
+	*record.Signed
+	body *record.Delta
+}
+
+// Deltas in order of round, author and CID.
+func (v *view) Deltas(ctx context.Context) ([]api.Delta, error) { return v.DeltasFrom(ctx, 0) }
+
+// DeltasFrom are those of a round and after it, in the same order.
+func (v *view) DeltasFrom(_ context.Context, round uint64) ([]api.Delta, error) {
+	return v.deltas(round, 0)
+}
+
+// NewestDeltas are the last n in that order, all if n is 0.
+func (v *view) NewestDeltas(_ context.Context, n int) ([]api.Delta, error) {
+	if v.store == nil || n <= 0 {
+		return v.deltas(0, 0)
+	}
+	from, err := v.store.NewestRound(record.KindDelta, n)
+	if err != nil {
+		return nil, err
+	}
+	return v.deltas(from, n)
+}
+
+// deltas are the last n of those from a round on, all if n is 0.
+func (v *view) deltas(from uint64, n int) ([]api.Delta, error) {
+	list := []api.Delta{}
+	if v.store == nil {
+		return list, nil
+	}
+	var found []storedDelta
+	for r, err := range v.store.ByRound(record.KindDelta, storage.Range{From: from, To: math.MaxUint64}) {
+		if err != nil {
+			return nil, fmt.Errorf("read deltas: %w", err)
+		}
+		if body, err := record.BodyAs[record.Delta](r); err == nil { // one of a newer version is kept, never acted on
+			found = append(found, storedDelta{r, body})
+		}
+	}
+	slices.SortFunc(found, func(a, b storedDelta) int {
+		return cmp.Or(cmp.Compare(a.body.Round, b.body.Round), cmp.Compare(a.Author, b.Author), compareCIDs(a.CID, b.CID))
+	})
+	if n > 0 {
+		found = found[max(0, len(found)-n):]
+	}
+	for _, d := range found {
+		list = append(list, v.delta(d))
+	}
+	return list, nil
+}
+
+// Delta finds a delta by CID or unique prefix.
+func (v *view) Delta(_ context.Context, id string) (*api.Delta, error) {
+	d, err := v.findDelta(id)
+	if err != nil {
+		return nil, err
+	}
+	out := v.delta(d)
+	return &out, nil
+}
+
+func (v *view) findDelta(id string) (d storedDelta, err error) {
+	if d.Signed, err = v.named("delta", "deltas", id, record.KindDelta); err == nil {
+		d.body, err = record.BodyAs[record.Delta](d.Signed)
+	}
+	return d, err
+}
+
+func (v *view) findAggregate(id string) (*aggregateEntry, error) {
+	r, err := v.named("aggregate", "rounds --json", id, record.KindAggregate)
+	if err != nil {
+		return nil, err
+	}
+	return aggregateOf(r), nil
+}
+
+// maxNamed is how many records that begin alike are looked at for one of the right kind.
+const maxNamed = 256
+
+// named finds the one record of some kinds whose CID begins with prefix. command lists them.
+func (v *view) named(what, command, prefix string, kinds ...record.Kind) (*record.Signed, error) {
+	var found *record.Signed
+	var ids []cid.Cid
+	var err error
+	if v.store != nil && prefix != "" {
+		if ids, err = v.store.Named(prefix, maxNamed); err != nil {
+			return nil, err
+		}
+	}
+	ambiguous := len(ids) == maxNamed
+	for _, id := range ids {
+		r, err := v.store.Record(id)
+		if err != nil {
+			return nil, err
+		}
+		if r.Version == record.Version && slices.Contains(kinds, r.Kind) {
+			ambiguous = ambiguous || found != nil
+			found = r
+		}
+	}
+	switch {
+	case ambiguous:
+		return nil, api.Advise(fmt.Errorf("%s %q: %w: several begin so", what, prefix, api.ErrAmbiguous), "give more characters")
+	case found == nil:
+		return nil, api.Advise(fmt.Errorf("%s %q: %w", what, prefix, api.ErrNotFound), "list them with `mlecs %s`", command)
+	}
+	return found, nil
+}
+
+// delta is a delta as the API shows it.
+func (v *view) delta(d storedDelta) api.Delta {
+	out := api.Delta{
+		CID: d.CID.String(), Round: d.body.Round, Author: d.Author.String(), AuthorName: v.name(d.Author), Seq: d.Seq, Created: d.Created,
+		Base: d.body.Base.String(), Parents: []string{}, Modalities: nonNil(d.body.Modalities), Rows: d.body.Rows, PublicRows: d.body.Public,
+		Components: []api.Component{}, Metrics: d.body.Metrics, RecordBytes: int64(len(d.Envelope)),
+	}
+	for _, p := range d.Parents {
+		out.Parents = append(out.Parents, p.String())
+	}
+	for _, c := range d.body.Components {
+		out.Components = append(out.Components, v.component(c))
+		out.Bytes += c.Blob.Bytes
+		out.Params += c.Params
+	}
+	return out
+}
+
+func (v *view) component(c record.Component) api.Component {
+	return api.Component{
+		Name: c.Name, Signature: c.Signature, Codec: c.Codec, Params: c.Params, CID: c.Blob.CID.String(), Bytes: c.Blob.Bytes,
+		Stored: v.store.HasBlob(c.Blob.CID),
+	}
+}
+
+func (v *view) name(p peer.ID) string {
+	c, _ := v.recent.holder(p)
+	return c.Name
+}
+
+// authorWindow is how many records of an author are looked through at once for its last delta.
+const authorWindow = 64
+
+// lastDeltaOf is an author's delta of the last round that it has one of, nil if it has published none.
+func (v *view) lastDeltaOf(author peer.ID) (*record.Delta, error) {
+	next, err := v.store.NextSeq(author)
+	if err != nil {
+		return nil, err
+	}
+	for next > 1 {
+		from := next - min(next-1, authorWindow)
+		var last *record.Delta
+		for r, err := range v.store.ByAuthor(author, storage.Range{From: from, To: next - 1}) {
+			if err != nil {
+				return nil, fmt.Errorf("read deltas: %w", err)
+			}
+			if body, err := record.BodyAs[record.Delta](r); err == nil && (last == nil || last.Round < body.Round) {
+				last = body
+			}
+		}
+		if last != nil {
+			return last, nil
+		}
+		next = from
+	}
+	return nil, nil
+}
