@@ -24,7 +24,9 @@ const (
 
 	tagCID = 42
 
-	cborNull = 0xf6
+	cborFalse = 0xf4
+	cborTrue  = 0xf5
+	cborNull  = 0xf6
 )
 
 // scanner walks CBOR bytes and accepts only the one DAG-CBOR form of each value. Unlike a decode and re-encode it needs no Go
@@ -77,7 +79,9 @@ func (s *scanner) value(depth int) error {
 	case majorMap:
 		return s.entries(n, depth)
 	default:
-		return s.link(n)
+		c, err := s.link(n)
+		s.links = append(s.links, c)
+		return err
 	}
 }
 
@@ -131,6 +135,11 @@ func (s *scanner) text(n uint64) (string, error) {
 }
 
 func (s *scanner) entries(n uint64, depth int) error {
+	return s.each(n, func(string) error { return s.value(depth + 1) })
+}
+
+// each reads the n keys of a map, which must be in order, and calls value for what follows each.
+func (s *scanner) each(n uint64, value func(key string) error) error {
 	last := ""
 	for i := range n {
 		major, size, err := s.head()
@@ -148,7 +157,7 @@ func (s *scanner) entries(n uint64, depth int) error {
 			return fmt.Errorf("map key %.40q after %.40q: unsorted or twice", key, last)
 		}
 		last = key
-		if err := s.value(depth + 1); err != nil {
+		if err := value(key); err != nil {
 			return err
 		}
 	}
@@ -163,24 +172,23 @@ func keyLess(a, b string) bool {
 	return a < b
 }
 
-func (s *scanner) link(tag uint64) error {
+// link reads what follows a tag.
+func (s *scanner) link(tag uint64) (cid.Cid, error) {
 	if tag != tagCID {
-		return fmt.Errorf("tag %d; only %d (CID) is allowed", tag, tagCID)
+		return cid.Undef, fmt.Errorf("tag %d; only %d (CID) is allowed", tag, tagCID)
 	}
 	major, n, err := s.head()
 	if err != nil {
-		return err
+		return cid.Undef, err
 	}
 	if major != majorBytes {
-		return fmt.Errorf("a CID must be a byte string")
+		return cid.Undef, fmt.Errorf("a CID must be a byte string")
 	}
 	b, err := s.take(n)
 	if err != nil {
-		return err
+		return cid.Undef, err
 	}
-	c, err := linkFromBytes(b)
-	s.links = append(s.links, c)
-	return err
+	return linkFromBytes(b)
 }
 
 // linkFromBytes reads the content of tag 42: the multibase identity prefix 0x00 and a binary CID.
@@ -200,7 +208,7 @@ func (s *scanner) simple() error {
 	first := s.b[s.pos]
 	s.pos++
 	switch first {
-	case 0xf4, 0xf5, cborNull:
+	case cborFalse, cborTrue, cborNull:
 		return nil
 	case 0xfb:
 		b, err := s.take(8)

@@ -194,39 +194,21 @@ func OpenStored(id cid.Cid, wire []byte) (*Signed, error) {
 	if got := PayloadCID(e.RawPayload); got != id {
 		return nil, fmt.Errorf("stored record %s: %w: its content has id %s", id, ErrInvalid, got)
 	}
-	var p payload
-	if err := looseMode.Unmarshal(e.RawPayload, &p); err != nil {
-		return nil, fmt.Errorf("stored record %s: %w: %w", id, ErrInvalid, err)
+	r, err := scanHeader(e.RawPayload)
+	if err != nil {
+		return nil, fmt.Errorf("stored record %s: %w", id, err)
 	}
-	return &Signed{Record: p.record(), CID: id, Envelope: wire}, nil
+	return &Signed{Record: r, CID: id, Envelope: wire}, nil
 }
 
 // parse decodes payload bytes and checks the header. A newer version may have further fields, but must keep this header.
 func parse(b []byte) (Record, error) {
-	if err := checkCanonical(b); err != nil {
-		return Record{}, fmt.Errorf("open record: %w", err)
+	r, err := scanHeader(b)
+	if err == nil {
+		err = r.validate()
 	}
-	var format struct {
-		Version uint64 `cbor:"version"`
-	}
-	if err := looseMode.Unmarshal(b, &format); err != nil {
-		return Record{}, fmt.Errorf("open record: %w: %w", ErrInvalid, err)
-	}
-	decode := Decode
-	if format.Version != Version {
-		decode = looseMode.Unmarshal
-	}
-	var p payload
-	if err := decode(b, &p); err != nil {
-		return Record{}, fmt.Errorf("open record: %w: %w", ErrInvalid, err)
-	}
-	r := p.record()
-	if err := r.validate(); err != nil {
+	if err != nil {
 		return Record{}, fmt.Errorf("open record: %w", err)
 	}
 	return r, nil
-}
-
-func (p *payload) record() Record {
-	return Record{p.Version, p.Kind, p.Federation, p.Author, p.Seq, p.Parents, p.Created, p.Body}
 }

@@ -87,10 +87,11 @@ func jsonOf(item []byte) (string, error) {
 		}
 		return `"` + base16(peer.ToCid(id)) + `"`, nil
 	case majorTag:
-		if err := s.link(n); err != nil {
+		c, err := s.link(n)
+		if err != nil {
 			return "", err
 		}
-		return `{"/":"` + base16(s.links[0]) + `"}`, nil
+		return `{"/":"` + base16(c) + `"}`, nil
 	default:
 		return "", fmt.Errorf("expected a CID or a peer id, found CBOR of major type %d", major)
 	}

@@ -121,7 +121,11 @@ func checkBody(kind Kind, b []byte) error {
 }
 
 func decodeBody(b []byte, body checked) error {
-	if err := Decode(b, body); err != nil {
+	decode := Decode
+	if c, ok := body.(*Certificate); ok {
+		decode = func(b []byte, _ any) error { return c.scan(b) }
+	}
+	if err := decode(b, body); err != nil {
 		return fmt.Errorf("%w: body: %w", ErrInvalid, err)
 	}
 	var c checker
