@@ -116,7 +116,7 @@ func (t *Testnet) makeHome(name, role string, family int, domain string, modalit
 	cfg := node.Config{
 		Name: name, Role: role, Data: ownData, Modalities: modalities, Family: family, Domain: shorten(domain), Baseline: t.opt.Alone, Stream: name, Log: "info",
 		BaseDType: t.opt.BaseDType,
-		P2P:       p2p.Config{Listen: place.Listen, Announce: place.Announce},
+		P2P:       p2p.Config{Listen: place.Listen, Announce: place.Announce, Limits: p2p.Limits{Preset: "local"}},
 	}
 	h, err := node.Init(dir, cfg)
 	if err != nil {

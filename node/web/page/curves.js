@@ -1,7 +1,7 @@
 // Learning curves: how this node scores with the federation and alone, and every edge's private loss.
-import { byId, empty, fill, h, rows, widthOf } from './dom.js';
+import { byId, byName, empty, fill, h, rows, whenOpen, widthOf } from './dom.js';
 
-const height = 200, left = 38, right = 10, top = 12, bottom = 26; // pixels
+const height = 200, left = 38, right = 18, top = 12, bottom = 26; // pixels
 
 /** The least of 1, 2, 2.5 and 5 times a power of ten that divides range into at most five parts. */
 function tick(range) {
@@ -48,6 +48,10 @@ export function drawCurves({ scores }) {
     if (scores.constant) lines.push({ name: 'best constant answer', class: 'f7', dashed: true, points: [[0, scores.constant[key]], [lastRound, scores.constant[key]]] });
     return chart(widthOf(byId('curves')), lines, label, 1);
   }));
+  whenOpen(byId('scores'), () => drawScores(scores));
+}
+
+function drawScores(scores) {
   const alone = new Map(scores.standalone.map((s) => [s.round, s]));
   fill(byId('scores'), ...rows(['round', 'Rouge-LSum together', 'alone', 'exact match together', 'alone'], [0, 1, 2, 3, 4],
     scores.together.map((s) => {
@@ -64,6 +68,6 @@ export function drawLosses({ deltas }, colourOf) {
     byAuthor.get(d.author).points.push([d.round, d.metrics.amt_lm]);
   }
   if (!byAuthor.size) return fill(byId('losses'), empty('No delta has come yet.'));
-  const lines = [...byAuthor.values()].sort((a, b) => a.name.localeCompare(b.name, 'en', { numeric: true }));
+  const lines = [...byAuthor.values()].sort((a, b) => byName(a.name, b.name));
   fill(byId('losses'), chart(widthOf(byId('losses')), lines.slice(0, 24), lines.length > 24 ? `24 of ${lines.length} edges, loss by round` : 'Loss by round'));
 }

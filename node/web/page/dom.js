@@ -21,12 +21,22 @@ export const breath = () => new Promise((go) => setTimeout(go));
 
 export const byId = (id) => document.getElementById(id);
 
-/** Replaces what is in an element, unless the same is there already: what has the focus or an open menu stays. */
+const filled = new WeakMap(); // element -> the markup that it was filled with
+
+/** Replaces what is in an element, unless the same is there already: what has the focus or an open menu stays. Tells whether it did. */
 export function fill(e, ...children) {
-  const next = h('div', {}, ...children);
-  if (next.innerHTML === e.dataset.shown) return;
-  e.dataset.shown = next.innerHTML;
+  const next = h('div', {}, ...children), markup = next.innerHTML;
+  if (markup === filled.get(e)) return false;
+  filled.set(e, markup);
   e.replaceChildren(...next.childNodes);
+  return true;
+}
+
+/** Calls draw now if the menu that e is in is open, or whenever it is opened: nothing is drawn that nobody sees. */
+export function whenOpen(e, draw) {
+  const menu = e.closest('details');
+  menu.ontoggle = () => { if (menu.open) draw(); };
+  menu.ontoggle();
 }
 
 export function bytes(n) {
@@ -36,14 +46,21 @@ export function bytes(n) {
   return (i && n < 10 ? n.toFixed(1) : Math.round(n)) + ' ' + units[i];
 }
 
-export const count = (n) => n.toLocaleString('en');
+// Made once: making them takes longer than using them.
+const numbers = new Intl.NumberFormat('en'), times = new Intl.DateTimeFormat([], { timeStyle: 'medium', hour12: false });
+const names = new Intl.Collator('en', { numeric: true });
+
+export const count = (n) => numbers.format(n);
+
+export const clock = (ms) => times.format(ms);
+
+/** Orders names, edge-2 before edge-10. */
+export const byName = names.compare;
 
 /** The beginning of a CID, which commands accept, or the end of a peer id, which all begin alike. */
 export const short = (id) => (id.startsWith('12D3Koo') ? '…' + id.slice(-6) : id.slice(0, 14) + '…');
 
 export const seconds = (s) => (s >= 90 ? (s / 60).toFixed(1) + ' min' : s.toFixed(s < 10 ? 1 : 0) + ' s');
-
-export const clock = (ms) => new Date(ms).toLocaleTimeString([], { hour12: false });
 
 /** A table with a header; columns listed in right hold numbers. */
 export function rows(header, right, body) {

@@ -1,6 +1,6 @@
 // The gossip graph as this node sees it: itself in the middle, super-peers around it, edges outside. Positions depend on the members only,
 // so that nothing jumps.
-import { byId, bytes, fill, h, rows, short, widthOf } from './dom.js';
+import { byId, byName, bytes, fill, h, rows, short, whenOpen, widthOf } from './dom.js';
 
 const places = new Map(); // peer id -> {x, y}
 
@@ -34,6 +34,10 @@ export function drawGraph({ status, peers, deltas }) {
   fill(byId('graph-legend'),
     h('span', {}, h('i', { class: 'f1' }), 'super-peer'), h('span', {}, h('i', { class: 'f0' }), 'edge'),
     [...colour].map(([m, i]) => h('span', {}, h('i', { class: `f${(i + 2) % 8}` }), m)));
+  whenOpen(byId('peers'), () => drawPeers(peers));
+}
+
+function drawPeers(peers) {
   fill(byId('peers'), ...rows(['name', 'role', 'peer id', 'state', 'round trip', 'sent', 'received', 'faults', 'disputed', 'certificate ends'], [4, 5, 6, 7, 8],
     peers.map((p) => [p.name || '-', p.role || '-', short(p.peer_id), (p.connected ? 'connected' : 'away') + (p.gray ? ', graylisted' : ''), p.rtt_ms ? p.rtt_ms.toFixed(1) + ' ms' : '-',
       bytes(p.bytes_sent), bytes(p.bytes_received), p.faults.toFixed(0), String(p.disputed), p.expires ? new Date(p.expires * 1000).toISOString().slice(0, 10) : '-'])));
@@ -41,7 +45,7 @@ export function drawGraph({ status, peers, deltas }) {
 
 /** Places members on an ellipse, in order of their names; turn tells where, from 0 at the top to 1 once around. */
 function ring(members, centre, share, turn) {
-  members.sort((a, b) => (a.name || a.peer_id).localeCompare(b.name || b.peer_id, 'en', { numeric: true }));
+  members.sort((a, b) => byName(a.name || a.peer_id, b.name || b.peer_id));
   members.forEach((m, i) => {
     const angle = (turn(i) - 0.25) * 2 * Math.PI;
     places.set(m.peer_id, { x: centre.x + share * (centre.x - 30) * Math.cos(angle), y: centre.y - 6 + share * (centre.y - 18) * Math.sin(angle) });

@@ -1,5 +1,5 @@
 // The rounds as a list of bars, and the lineage of the newest adapter as a graph from left to right.
-import { byId, bytes, clock, count, empty, fill, h, seconds, short, widthOf } from './dom.js';
+import { byId, byName, bytes, clock, count, empty, fill, h, seconds, short, widthOf } from './dom.js';
 
 const page = 12; // rounds shown at first, and added by the button
 let shown = page;
@@ -22,7 +22,7 @@ export function drawRounds(state, nameOf, colourOf) {
 }
 
 function roundItem(r, nameOf, colourOf) {
-  const inputs = r.inputs.toSorted((a, b) => nameOf(a.author).localeCompare(nameOf(b.author), 'en', { numeric: true }));
+  const inputs = r.inputs.toSorted((a, b) => byName(nameOf(a.author), nameOf(b.author)));
   return h('li', {},
     h('div', { class: 'round-head' }, h('span', { class: 'strong' }, `Round ${r.round}`),
       h('span', { class: 'muted' }, `${clock(r.created)}${r.seconds ? ', ' + seconds(r.seconds) : ''}`),
@@ -73,9 +73,7 @@ export function drawLineage(state, nameOf) {
     });
     if (r.inputs.length > most) marks.append(h('text', { x: x - column, y: height - 6, 'text-anchor': 'middle' }, `and ${r.inputs.length - most} more`));
   });
-  const before = box.dataset.shown;
-  fill(box, svg);
-  if (box.dataset.shown !== before) {
+  if (fill(box, svg)) {
     box.scrollLeft = box.scrollWidth;
     for (const e of box.querySelectorAll('[role=button]')) {
       const choose = () => { chosen = e.dataset.cid; show(box, parts, nameOf, chosen); };
