@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/ipfs/go-cid"
@@ -99,7 +100,7 @@ func (e *edge) serve(ctx context.Context) error {
 			e.met, e.waiting = time.Now(), time.Now()
 		case a == nil:
 			e.live.enter(phaseWaiting)
-		case e.hasTrained(a.body.Round + 1):
+		case e.hasTrained(a):
 			// What was absorbed before is trained on already: wait for the next aggregate, whatever else this round brings.
 			e.live.enter(phaseWaiting)
 			if trained, err := e.carryOn(ctx); err != nil {
@@ -153,9 +154,16 @@ func (e *edge) serve(ctx context.Context) error {
 	}
 }
 
-// hasTrained tells whether the delta of round exists.
-func (e *edge) hasTrained(round uint64) bool {
-	return e.state.Round >= round || e.ledger.own(e.self, round) != nil
+// hasTrained tells whether the delta of the round after a exists. One that this home published after the backup that it was restored from has
+// come back without its blobs, which perhaps nobody else has: that round is trained again, which from the same start gives the same bits.
+func (e *edge) hasTrained(a *aggregateEntry) bool {
+	round := a.body.Round + 1
+	d := e.ledger.own(e.self, round)
+	if e.state.Round >= round || d == nil {
+		return e.state.Round >= round
+	}
+	lacks := func(c record.Component) bool { return !e.store.HasBlob(c.Blob.CID) }
+	return !slices.Equal(d.Parents, []cid.Cid{a.cid}) || !slices.ContainsFunc(d.body.Components, lacks)
 }
 
 // absorb takes an aggregate over and scores the model.
@@ -223,6 +231,9 @@ func (e *edge) train(ctx context.Context, a *aggregateEntry, round uint64, built
 	_, encoded, err := record.NewBody(body)
 	if err != nil {
 		return fmt.Errorf("delta of round %d: %w", round, err)
+	}
+	if d := e.ledger.own(e.self, round); d != nil && !slices.Equal(d.body.Components, body.Components) {
+		e.log.Warn("trained again after a restore, and came to something else: others may not get the blobs of the delta of this round", "round", round, "delta", d.cid)
 	}
 	file, err := e.writeState("edge", round, "trained", e.model.WriteState)
 	if err != nil {
