@@ -1,5 +1,5 @@
-# What CI runs, and what a release is. Binaries are reproducible: equal sources and Go give equal bytes.
-.PHONY: build check docs fuzz release
+# What CI runs, and what a release is: reproducible, equal sources and Go give equal bytes.
+.PHONY: build check docs fuzz release reproduce
 
 build:
 	CGO_ENABLED=0 go build -trimpath -o mlecs ./cmd/mlecs
@@ -16,12 +16,14 @@ docs:
 	go run ./cmd/mlecs reference --config > docs/config.md.new && mv docs/config.md.new docs/config.md
 	go test . -run TestArchitecturePicture -write
 
-# Binaries and man pages in dist/, with their checksums; darwin and windows are built to see that they can be.
+# Archives for linux in dist/, with their checksums; darwin and windows are built to see that they can be.
 release:
-	rm -rf dist && mkdir -p dist/man
-	for target in linux/amd64 linux/arm64 darwin/arm64 windows/amd64; do \
-	  echo "$$target"; \
-	  CGO_ENABLED=0 GOOS=$${target%/*} GOARCH=$${target#*/} go build -trimpath -ldflags='-s -w -buildid=' -o "dist/mlecs-$${target%/*}-$${target#*/}" ./cmd/mlecs || exit 1; \
+	rm -rf dist
+	bash deploy/release.sh dist
+	for target in darwin/arm64 windows/amd64; do \
+	  CGO_ENABLED=0 GOOS=$${target%/*} GOARCH=$${target#*/} go build -trimpath -o /dev/null ./cmd/mlecs || exit 1; \
 	done
-	go run ./cmd/mlecs reference --man dist/man
-	cd dist && sha256sum mlecs-linux-* > SHA256SUMS
+
+# The same release from two places.
+reproduce:
+	bash .ci/reproduce

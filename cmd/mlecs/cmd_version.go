@@ -31,8 +31,14 @@ func newVersionCommand() *cobra.Command {
 	return cmd
 }
 
+// builtFrom is the commit that a release names by -ldflags: what git tells a build differs between clones and archives of the sources.
+var builtFrom string
+
 // commit is what the binary was built from, as far as the build tells.
 func commit() string {
+	if builtFrom != "" {
+		return builtFrom
+	}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return "unknown"
