@@ -34,7 +34,7 @@ type Config struct {
 	Domain     string     `yaml:"domain"`      // informative
 	Baseline   bool       `yaml:"baseline"`    // also train the standalone comparison, same budget, no exchange
 	Threads    int        `yaml:"threads"`     // 0: all
-	BaseDType  string     `yaml:"base_dtype"`  // how the node stores its frozen base models in memory: fp32, bf16 or int8
+	BaseDType  string     `yaml:"base_dtype"`  // how the node stores its frozen base models in memory: fp32, bf16, int8 or w8a8
 	Stream     string     `yaml:"stream"`      // names the node for seeding; default: the node's name
 	KeepRounds int        `yaml:"keep_rounds"` // blobs of how many rounds stay on disk; 0: of all
 	DiskQuota  int64      `yaml:"disk_quota"`  // MiB that the home may take, beyond which no blobs are stored; 0: no limit

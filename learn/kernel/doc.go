@@ -7,7 +7,8 @@
 // computes one tile of C in registers (tile_*.go). Operands are read where they lie when the micro-kernel can do so
 // without loss and are packed into panels when it cannot (pack.go). Frozen weights are stored once, by Freeze, in float32, bfloat16 or
 // bytes: a product with them or their transpose widens and packs one block at a time, in the cache (frozen.go). What is used most may be
-// packed once and for all, by Pack.
+// packed once and for all, by Pack. W8A8 goes another way: both operands are bytes, and sums are of integers (bytes.go); it has the same bits on every
+// implementation.
 //
 // Vector functions check their arguments and run in vector_amd64.go, with AVX2, in vector_arm64.go, with NEON, or in
 // vector_portable.go. The assembly is written by the program in gen, a module of its own: go generate. All assembly has the same bits,

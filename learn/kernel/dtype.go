@@ -13,9 +13,10 @@ const (
 	Float32  DType = iota
 	BFloat16       // the upper half of a float32: 8 bits of precision
 	Int8           // a byte, with a float32 scale for every 64 of a row: about 1.06 bytes an element
+	W8A8           // as Int8, twice, along either way of multiplying; products round the other operand to bytes too
 )
 
-var dtypeNames = []string{Float32: "fp32", BFloat16: "bf16", Int8: "int8"}
+var dtypeNames = []string{Float32: "fp32", BFloat16: "bf16", Int8: "int8", W8A8: "w8a8"}
 
 // DTypes names the ways to store, most precise first.
 func DTypes() []string { return dtypeNames }
@@ -39,6 +40,15 @@ func roundBFloat16(x float32) uint16 {
 		return uint16(bits>>16) | 0x40
 	}
 	return uint16((bits + 0x7fff + bits>>16&1) >> 16)
+}
+
+// OnThisMachine is d, or Int8 in place of W8A8 where the kernel in use has no instructions for products of bytes: they would take many times
+// what widening takes.
+func (d DType) OnThisMachine() DType {
+	if d == W8A8 && !bytesFast() {
+		return Int8
+	}
+	return d
 }
 
 // scaleGroup is how many neighbours of a row share a scale.

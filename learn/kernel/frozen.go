@@ -11,8 +11,10 @@ type Frozen struct {
 	full       []float32
 	half       []uint16
 	bytes      []int8
-	scales     []float32 // of bytes: rows of groups() elements
-	packed     *Packed   // W, or if transposed its transpose, once more
+	scales     []float32   // of bytes: rows of groups() elements
+	packed     *Packed     // W, or if transposed its transpose, once more
+	straight   *bytePanels // W, for products of bytes
+	turned     *bytePanels // and its transpose
 	transposed bool
 }
 
@@ -43,6 +45,8 @@ func Freeze(d DType, rows, cols int, w []float32) *Frozen {
 				}
 			}
 		})
+	case W8A8:
+		f.straight, f.turned = newBytePanels(false, rows, cols, w, cols), newBytePanels(true, cols, rows, w, cols)
 	}
 	return f
 }
@@ -76,12 +80,17 @@ func (f *Frozen) Bytes() int64 {
 	if f.packed != nil {
 		n += 4 * int64(len(f.packed.panels))
 	}
+	for _, p := range []*bytePanels{f.straight, f.turned} {
+		if p != nil {
+			n += int64(len(p.bytes)) + 4*int64(len(p.scales))
+		}
+	}
 	return n
 }
 
 // Read is how many bytes a product reads.
 func (f *Frozen) Read() int64 {
-	if f.packed != nil {
+	if f.packed != nil || f.dtype == W8A8 {
 		return f.Bytes() / 2
 	}
 	return f.Bytes()
@@ -90,6 +99,10 @@ func (f *Frozen) Read() int64 {
 // Row writes row i, in float32, to dst.
 func (f *Frozen) Row(dst []float32, i int) {
 	checkLen("the row's destination", len(dst), f.cols)
+	if f.dtype == W8A8 {
+		f.turned.column(dst[:f.cols], i)
+		return
+	}
 	f.widen(flat(dst, f.cols, f.cols), i, 0, 1, f.cols)
 }
 
@@ -106,7 +119,15 @@ func GemmFrozen(transB bool, m int, alpha float32, a []float32, lda int, w *Froz
 	if !checkProduct(m, n, k, c, ldc) {
 		return
 	}
-	multiplyFrozen(m, n, k, alpha, view("A", false, m, k, a, lda), w, transB, beta, c, ldc)
+	av := view("A", false, m, k, a, lda)
+	switch {
+	case w.dtype != W8A8:
+		multiplyFrozen(m, n, k, alpha, av, w, transB, beta, c, ldc)
+	case transB:
+		multiplyBytes(m, alpha, a, lda, w.turned, beta, c, ldc)
+	default:
+		multiplyBytes(m, alpha, a, lda, w.straight, beta, c, ldc)
+	}
 }
 
 // widen writes columns [j, j+cols) of rows [i, i+rows) to the panels.

@@ -12,7 +12,10 @@ import (
 	"pgregory.net/rapid"
 )
 
-var dtypes = []kernel.DType{kernel.Float32, kernel.BFloat16, kernel.Int8}
+var (
+	dtypes  = []kernel.DType{kernel.Float32, kernel.BFloat16, kernel.Int8, kernel.W8A8}
+	widened = dtypes[:3] // what products widen to float32
+)
 
 func randomMatrix(seed uint64, rows, cols int) []float32 {
 	r := rand.New(rand.NewPCG(seed, 2))
@@ -23,8 +26,8 @@ func randomMatrix(seed uint64, rows, cols int) []float32 {
 	return x
 }
 
-// widened is what a frozen matrix stands for.
-func widened(f *kernel.Frozen) []float32 {
+// rowsOf is what a frozen matrix stands for.
+func rowsOf(f *kernel.Frozen) []float32 {
 	rows, cols := f.Size()
 	all := make([]float32, rows*cols)
 	for i := range rows {
@@ -33,7 +36,7 @@ func widened(f *kernel.Frozen) []float32 {
 	return all
 }
 
-// TestFrozenProductsAreThoseOfItsRows: to the bit, in both directions, whatever is stored and packed.
+// TestFrozenProductsAreThoseOfItsRows: of what is widened, to the bit, in both directions, whatever is stored and packed.
 func TestFrozenProductsAreThoseOfItsRows(t *testing.T) {
 	eachKernel(t, func(t *testing.T) {
 		rapid.Check(t, func(t *rapid.T) {
@@ -41,7 +44,7 @@ func TestFrozenProductsAreThoseOfItsRows(t *testing.T) {
 			m, rows, cols := size.Draw(t, "m"), size.Draw(t, "rows"), size.Draw(t, "cols")
 			trans := rapid.Bool().Draw(t, "trans")
 			beta := rapid.SampledFrom([]float32{0, 1, 0.25}).Draw(t, "beta")
-			f := kernel.Freeze(rapid.SampledFrom(dtypes).Draw(t, "dtype"), rows, cols, randomMatrix(rapid.Uint64().Draw(t, "seed"), rows, cols))
+			f := kernel.Freeze(rapid.SampledFrom(widened).Draw(t, "dtype"), rows, cols, randomMatrix(rapid.Uint64().Draw(t, "seed"), rows, cols))
 			if rapid.Bool().Draw(t, "packed") {
 				f = f.Packed(rapid.Bool().Draw(t, "packed trans"))
 			}
@@ -51,7 +54,7 @@ func TestFrozenProductsAreThoseOfItsRows(t *testing.T) {
 			}
 			a, c := randomMatrix(1, m, k), randomMatrix(2, m, n)
 			want := slices.Clone(c)
-			kernel.Gemm(false, trans, m, n, k, 2, a, k, widened(f), cols, beta, want, n)
+			kernel.Gemm(false, trans, m, n, k, 2, a, k, rowsOf(f), cols, beta, want, n)
 			kernel.GemmFrozen(trans, m, 2, a, k, f, beta, c, n)
 			if !sameBits(c, want) {
 				t.Fatalf("%d x %d x %d, trans %t, %v: the product is not that of the rows", m, n, k, trans, f.DType())
@@ -87,13 +90,13 @@ func TestFrozenKeepsValuesAsItsTypeCan(t *testing.T) {
 	clear(w[cols : 2*cols]) // a row without a scale
 	eachKernel(t, func(t *testing.T) {
 		for _, d := range dtypes {
-			got := widened(kernel.Freeze(d, rows, cols, w))
+			got := rowsOf(kernel.Freeze(d, rows, cols, w))
 			for i, v := range w {
 				tolerance := 0.0
 				switch d {
 				case kernel.BFloat16:
 					tolerance = math.Abs(float64(v)) / 256
-				case kernel.Int8:
+				case kernel.Int8, kernel.W8A8:
 					var largest float64
 					begin := i/cols*cols + i%cols/64*64
 					for _, x := range w[begin:min(begin+64, (i/cols+1)*cols)] {
@@ -114,12 +117,12 @@ func TestBFloat16RoundsToNearestEven(t *testing.T) {
 	for _, c := range []struct{ from, to float32 }{
 		{1, 1}, {1 + 1.0/256, 1}, {1 + 3.0/256, 1 + 4.0/256}, {1 + 1.001/256, 1 + 2.0/256}, {-3.4e38, -inf}, {inf, inf}, {1e-40, math.Float32frombits(1 << 16)},
 	} {
-		got := widened(kernel.Freeze(kernel.BFloat16, 1, 1, []float32{c.from}))[0]
+		got := rowsOf(kernel.Freeze(kernel.BFloat16, 1, 1, []float32{c.from}))[0]
 		if got != c.to {
 			t.Errorf("%g became %g, want %g", c.from, got, c.to)
 		}
 	}
-	if got := widened(kernel.Freeze(kernel.BFloat16, 1, 1, []float32{math.Float32frombits(0x7f800001)}))[0]; got == got {
+	if got := rowsOf(kernel.Freeze(kernel.BFloat16, 1, 1, []float32{math.Float32frombits(0x7f800001)}))[0]; got == got {
 		t.Errorf("NaN became %g", got)
 	}
 }
@@ -127,7 +130,7 @@ func TestBFloat16RoundsToNearestEven(t *testing.T) {
 func TestFrozenIsAsSmallAsPromised(t *testing.T) {
 	const n = 128 * 192
 	w := randomMatrix(6, 128, 192)
-	for d, most := range map[kernel.DType]float64{kernel.Float32: 4, kernel.BFloat16: 2, kernel.Int8: 1.1} {
+	for d, most := range map[kernel.DType]float64{kernel.Float32: 4, kernel.BFloat16: 2, kernel.Int8: 1.1, kernel.W8A8: 2.2} {
 		if got := float64(kernel.Freeze(d, 128, 192, w).Bytes()) / n; got > most {
 			t.Errorf("%v takes %g bytes an element, want at most %g", d, got, most)
 		}

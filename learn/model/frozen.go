@@ -12,9 +12,11 @@ import (
 type frozen map[string]*kernel.Frozen
 
 // Stored is the base with its matrices and tables stored as d, for models to compute with: N parameters take about 2N bytes as BFloat16
-// and 1.1N as Int8, and products widen them to float32 on the way. Norms and biases stay float32. What is stored so has no Data in
+// and 1.1N as Int8, and products widen them to float32 on the way; as W8A8, on machines that have what it takes, about 2.2N, and products are of
+// bytes. Elsewhere W8A8 is Int8. Norms and biases stay float32. What is stored so has no Data in
 // Tensors, and the base cannot be written as a file; its Digest stays that of b.
 func (b *Base) Stored(d kernel.DType) *Base {
+	d = d.OnThisMachine()
 	if d == b.DType() {
 		return b
 	}

@@ -24,7 +24,7 @@ func TestStoredBaseCostsLittle(t *testing.T) {
 		for _, c := range []struct {
 			dtype       kernel.DType
 			bytes, loss float64
-		}{{kernel.BFloat16, 2.05, 2e-3}, {kernel.Int8, 1.1, 1e-2}} {
+		}{{kernel.BFloat16, 2.05, 2e-3}, {kernel.Int8, 1.1, 1e-2}, {kernel.W8A8, 2.25, 1e-2}} {
 			t.Run(family.String()+" as "+c.dtype.String(), func(t *testing.T) {
 				stored := base.Stored(c.dtype)
 				if got := float64(stored.Bytes()) / float64(base.Params()); got > c.bytes || stored.Params() != base.Params() {
@@ -47,9 +47,10 @@ func TestStoredBaseCostsLittle(t *testing.T) {
 }
 
 func TestStoredBaseLearnsAndAnswers(t *testing.T) {
-	for _, family := range []model.Family{model.GPT2, model.Llama} {
+	for i, family := range []model.Family{model.GPT2, model.Llama, model.GPT2, model.Llama} {
+		dtype := []kernel.DType{kernel.Int8, kernel.W8A8}[i/2]
 		full, batch := motion.model(t, family, 32, 2)
-		base := model.RandomBase(model.Config{Family: family, Layers: 2, Dim: 32, Heads: 4, Vocab: 512, Positions: 64, Eps: 1e-5}, 5).Stored(kernel.Int8)
+		base := model.RandomBase(model.Config{Family: family, Layers: 2, Dim: 32, Heads: 4, Vocab: 512, Positions: 64, Eps: 1e-5}, 5).Stored(dtype)
 		run := func(threads int) (losses []float64, answers [][]int) {
 			defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(threads))
 			m, err := model.New(base, full.Spec(), 1)
@@ -70,11 +71,11 @@ func TestStoredBaseLearnsAndAnswers(t *testing.T) {
 		}
 		losses, answers := run(1)
 		if last := losses[len(losses)-1]; !(last < losses[0]-0.5) {
-			t.Errorf("%v: the loss went from %g to %g", family, losses[0], last)
+			t.Errorf("%v, %v: the loss went from %g to %g", family, dtype, losses[0], last)
 		}
 		other, otherAnswers := run(2)
 		if !slices.Equal(losses, other) || !slices.EqualFunc(answers, otherAnswers, slices.Equal[[]int]) {
-			t.Errorf("%v: two threads give other losses or answers than one", family)
+			t.Errorf("%v, %v: two threads give other losses or answers than one", family, dtype)
 		}
 	}
 }

@@ -138,7 +138,7 @@ func TestReferenceStoriesLikelihoods(t *testing.T) {
 // TestReferenceStoriesStoredWithFewDigits: what it costs a real model, in the mean loss of a token of its own kind of text.
 func TestReferenceStoriesStoredWithFewDigits(t *testing.T) {
 	s := loadStories(t)
-	for d, most := range map[kernel.DType]float64{kernel.BFloat16: 0.01, kernel.Int8: 0.02} {
+	for d, most := range map[kernel.DType]float64{kernel.BFloat16: 0.01, kernel.Int8: 0.02, kernel.W8A8: 0.02} {
 		base := s.base.Stored(d)
 		for _, c := range s.Scored {
 			embed, loss := &op.Embed{Rows: 1, Slots: len(c.IDs), From: []int32{0}}, &op.CrossEntropy{}

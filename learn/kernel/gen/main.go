@@ -15,6 +15,7 @@ import (
 func main() {
 	for name, write := range map[string]func(*build.Context){
 		"accumulate": writeAccumulate,
+		"bytes":      writeBytes,
 		"tile":       writeTiles,
 		"transpose":  writeTranspose,
 		"vector":     writeVectors,
