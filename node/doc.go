@@ -18,7 +18,7 @@
 //
 // Around it: audit.go and verify.go recompute aggregates before they are taken over, members.go administers members, gc.go, fsck.go and backup.go
 // look after the disk, doctor.go examines a node from outside, trace.go and package otlp tell what a round's time went to, configkeys.go explains
-// the config, clock.go has the time that records say. Whoever stores blobs or files before a record names them holds Node.storing.
+// the config, clock.go has the time that records say, thrift.go gives memory back while there is nothing to do. Whoever stores blobs or files before a record names them holds Node.storing.
 //
 // What every inspecting command shows comes from an api.Source: the running node's, or that of a stopped node's store.
 //

@@ -114,9 +114,23 @@ func (l *live) now() (f facts, w work, err string, badBlobs int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	w = l.learner
-	resting := w.phase == phaseWaiting || w.phase == phaseCollecting || w.phase == phaseDone
-	if resting && l.baseline.phase != "" {
+	if w.rests() && w.phase != phasePaused && l.baseline.phase != "" {
 		w = l.baseline
 	}
 	return l.facts, w, l.err, l.badBlobs
+}
+
+// rests tells whether neither the learner nor the comparison has anything to do.
+func (l *live) rests() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.learner.rests() && l.baseline.phase == ""
+}
+
+func (w work) rests() bool {
+	switch w.phase {
+	case phaseWaiting, phaseCollecting, phasePaused, phaseDone:
+		return true
+	}
+	return false
 }

@@ -142,6 +142,7 @@ func (n *Node) Run(ctx context.Context) (err error) {
 	sup.Add(service{n, "members", n.keepMembers, isFinal})
 	sup.Add(service{n, "garbage", n.collectGarbage, isFinal})
 	sup.Add(service{n, "traffic", n.countTraffic, isFinal})
+	sup.Add(service{n, "thrift", n.giveBack, isFinal})
 	sup.Add(service{n, "comparison", n.compare, isFinal})
 	err = sup.Serve(ctx)
 	if fatal := n.fatalError(); fatal != nil {
