@@ -1,5 +1,5 @@
 # What CI runs, and what a release is: reproducible, equal sources and Go give equal bytes.
-.PHONY: build check docs fuzz release reproduce
+.PHONY: build check docs fuzz pictures release reproduce
 
 build:
 	CGO_ENABLED=0 go build -trimpath -o mlecs ./cmd/mlecs
@@ -15,6 +15,12 @@ docs:
 	go run ./cmd/mlecs reference > docs/cli.md.new && mv docs/cli.md.new docs/cli.md
 	go run ./cmd/mlecs reference --config > docs/config.md.new && mv docs/config.md.new docs/config.md
 	go test . -run TestArchitecturePicture -write
+
+# Pictures of the page of a testnet that runs in dist/pictures, for docs/dashboard.png and docs/dashboard-phone.png.
+pictures: build
+	./mlecs testnet up --rounds 8 --out dist/pictures/testnet
+	MLECS_SCREENSHOTS=$(CURDIR)/dist/pictures go test ./testnet -count=1 -run TestPictures -pictures $(CURDIR)/dist/pictures/testnet; \
+	  status=$$?; ./mlecs testnet down --out dist/pictures/testnet; exit $$status
 
 # Archives for linux in dist/, with their checksums; darwin and windows are built to see that they can be.
 release:
