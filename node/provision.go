@@ -188,7 +188,8 @@ func (p *provision) extractArchive(dir string, m record.Modality) error {
 // maxIndex bounds the index and the targets of a public data set.
 const maxIndex = 256 << 20
 
-// writeMetadata writes the public rows' metadata: the index without the modalities that are not here, and on a super-peer with the targets.
+// writeMetadata writes the public rows' metadata: the index without the modalities that are not here and without rows that have no others,
+// and on a super-peer with the targets.
 func (p *provision) writeMetadata(path string) error {
 	targets := map[string]string{}
 	if p.role == record.RoleSuper {
@@ -202,10 +203,19 @@ func (p *provision) writeMetadata(path string) error {
 	}
 	var out bytes.Buffer
 	err := p.readLines(p.genesis.Data.Index, func(line map[string]string) error {
+		left := 0
 		for key := range line {
-			if name, ok := strings.CutSuffix(key, fileSuffix); ok && !slices.Contains(p.modalities, name) {
+			name, isFile := strings.CutSuffix(key, fileSuffix)
+			switch {
+			case !isFile && name != data.Text:
+			case slices.Contains(p.modalities, name):
+				left++
+			default:
 				delete(line, key)
 			}
+		}
+		if left == 0 {
+			return nil
 		}
 		if p.role == record.RoleSuper {
 			line["target"] = targets[line["id"]]
@@ -214,6 +224,9 @@ func (p *provision) writeMetadata(path string) error {
 	})
 	if err != nil {
 		return fmt.Errorf("public index: %w", err)
+	}
+	if out.Len() == 0 {
+		return fmt.Errorf("none of the federation's public rows has %s: join with another modality, or ask for public rows that have it", strings.Join(p.modalities, " or "))
 	}
 	return os.WriteFile(path, out.Bytes(), 0o600)
 }

@@ -118,9 +118,12 @@ func TestProvision(t *testing.T) {
 		role        record.Role
 		modalities  []string
 		wantTargets bool
+		rows        int
+		sensors     int
 	}{
-		{"an edge gets its modalities without targets", record.RoleEdge, []string{"sensor"}, false},
-		{"a super-peer gets everything", record.RoleSuper, []string{"image", "sensor"}, true},
+		{"an edge gets its modalities without targets", record.RoleEdge, []string{"sensor"}, false, 8, 8},
+		{"an edge gets no rows of which it could see nothing", record.RoleEdge, []string{"image"}, false, 7, 0},
+		{"a super-peer gets everything", record.RoleSuper, []string{"image", "sensor"}, true, 8, 8},
 	}
 	rows := tinyRows("a", 8, 0)
 	rows[3].lacks = "image"
@@ -147,8 +150,8 @@ func TestProvision(t *testing.T) {
 					sensors++
 				}
 			}
-			if len(set.Rows) != 8 || sensors != 8 {
-				t.Errorf("%d rows, %d with a sensor file, want 8 and 8", len(set.Rows), sensors)
+			if len(set.Rows) != tc.rows || sensors != tc.sensors {
+				t.Errorf("%d rows, %d with a sensor file, want %d and %d", len(set.Rows), sensors, tc.rows, tc.sensors)
 			}
 		})
 	}
@@ -189,6 +192,18 @@ func TestSeatOf(t *testing.T) {
 		if s, err := g.seatOf(record.RoleSuper, Config{Family: family}); err != nil || s.family != 0 {
 			t.Errorf("a super-peer with family %d in its config: %d, %v", family, s.family, err)
 		}
+	}
+}
+
+func TestProvisionNeedsAPublicRowOfItsModalities(t *testing.T) {
+	rows := tinyRows("a", 8, 0)
+	for i := range rows {
+		rows[i].lacks = "image"
+	}
+	h, store, g := packed(t, rows)
+	p := provision{seat: seat{genesis: g, role: record.RoleEdge}, home: h, store: store, modalities: []string{"image"}, progress: ignore}
+	if err := p.run(t.Context()); err == nil || !strings.Contains(err.Error(), "has image") {
+		t.Errorf("got %v, want an error that names the modality", err)
 	}
 }
 
