@@ -54,7 +54,7 @@ func (v *view) round(a *aggregateEntry) (api.Round, error) {
 	r := api.Round{
 		Round: a.body.Round, Leader: a.Author.String(), Aggregate: a.cid.String(), Created: a.Created,
 		Inputs: []api.Input{}, Metrics: a.body.Metrics, Disputes: len(v.recent.disputesOf(a.cid)),
-		SupervisionBytes: a.body.Supervision.Bytes,
+		SupervisionBytes: a.body.Supervision.Bytes, RecordBytes: a.size,
 	}
 	var f finding
 	if _, err := getJSON(v.store, keyFinding+a.cid.String(), &f); err != nil {
@@ -66,9 +66,6 @@ func (v *view) round(a *aggregateEntry) (api.Round, error) {
 	}
 	for _, c := range a.body.Components {
 		r.Components = append(r.Components, v.component(c.Component))
-	}
-	if signed, err := v.store.Record(a.cid); err == nil {
-		r.RecordBytes = int64(len(signed.Envelope))
 	}
 	return r, nil
 }

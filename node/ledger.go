@@ -37,7 +37,8 @@ type aggregateEntry struct {
 	record.Record
 	cid    cid.Cid
 	body   *record.Aggregate
-	stands bool // see chain
+	size   int64 // of the record, in bytes
+	stands bool  // see chain
 }
 
 type deltaEntry struct {

@@ -40,14 +40,15 @@ func (v *view) Lineage(ctx context.Context, id string, limit int) (*api.Lineage,
 type walk struct {
 	view  *view
 	state map[cid.Cid]*api.LineageRecord
-	order []cid.Cid        // parents before children
-	near  map[cid.Cid]bool // records to visit; nil: all
-	more  bool             // some were not visited
+	order []cid.Cid                  // parents before children
+	near  map[cid.Cid]bool           // records to visit; nil: all
+	read  map[cid.Cid]*record.Signed // by spread, for look
+	more  bool                       // some were not visited
 }
 
 // spread chooses the records nearest to the root.
 func (w *walk) spread(root cid.Cid, limit int) error {
-	w.near = map[cid.Cid]bool{root: true}
+	w.near, w.read = map[cid.Cid]bool{root: true}, map[cid.Cid]*record.Signed{}
 	for queue := []cid.Cid{root}; len(queue) > 0; queue = queue[1:] {
 		r, err := w.view.store.Record(queue[0])
 		if errors.Is(err, storage.ErrNotFound) {
@@ -56,6 +57,7 @@ func (w *walk) spread(root cid.Cid, limit int) error {
 		if err != nil {
 			return err
 		}
+		w.read[queue[0]] = r
 		for _, p := range parentsOf(r) {
 			if len(w.near) < limit && !w.near[p] {
 				w.near[p] = true
@@ -124,7 +126,10 @@ func (w *walk) visit(ctx context.Context, root cid.Cid) error {
 // look describes one record.
 func (w *walk) look(id cid.Cid) (*api.LineageRecord, []cid.Cid, error) {
 	out := &api.LineageRecord{CID: id.String(), Parents: []string{}}
-	r, err := w.view.store.Record(id)
+	r, err := w.read[id], error(nil)
+	if r == nil {
+		r, err = w.view.store.Record(id)
+	}
 	if errors.Is(err, storage.ErrNotFound) {
 		return out, nil, nil
 	}

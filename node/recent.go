@@ -42,8 +42,12 @@ func recentLedger(store *storage.Store) (*ledger, error) {
 		if err != nil {
 			return nil, fmt.Errorf("read records: %w", err)
 		}
-		if a := aggregateOf(r); a != nil {
-			a = l.chain.find(r.CID)
+		a := l.chain.known[r.CID]
+		if a == nil {
+			a = aggregateOf(r)
+		}
+		if a != nil {
+			l.chain.known[a.cid] = a
 			s.settle(a)
 			l.list(a)
 		}
@@ -59,7 +63,7 @@ func aggregateOf(r *record.Signed) *aggregateEntry {
 	}
 	header := r.Record
 	header.Body = nil
-	return &aggregateEntry{Record: header, cid: r.CID, body: body}
+	return &aggregateEntry{Record: header, cid: r.CID, body: body, size: int64(len(r.Envelope))}
 }
 
 // lastStanding is the newest aggregate when the node last looked, nil if it never did.

@@ -25,7 +25,7 @@ are shown, --limit 0 shows all, back to the genesis.`,
 		Example: "  mlecs delta lineage bafyreib --node edge-1\n  mlecs delta lineage bafyreib --limit 0 --json",
 		Args:    oneArg("CID"),
 	})
-	cmd.Flags().IntVar(&limit, "limit", 200, "records to show, the nearest first; 0: all")
+	cmd.Flags().IntVar(&limit, "limit", 100, "records to show, the nearest first; 0: all")
 	inspect := cmd.RunE
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		id = args[0]

@@ -17,7 +17,7 @@ func newDeltasCommand() *cobra.Command {
 		show: showDeltas,
 	}
 	cmd := i.command(&cobra.Command{Use: "deltas", Short: "List the last deltas that this node knows of", Example: "  mlecs deltas\n  mlecs deltas --last 0 --json"})
-	registerLast(cmd, &last, 100, "deltas")
+	registerLast(cmd, &last, 50, "deltas")
 	return cmd
 }
 

@@ -22,7 +22,7 @@ func newRoundsCommand() *cobra.Command {
 		Long:    "Lists the aggregates that this node knows of the last rounds. Round 0 has no inputs: in it a super-peer teaches what the public rows taught it.",
 		Example: "  mlecs rounds\n  mlecs rounds --last 0 --json",
 	})
-	registerLast(cmd, &last, 50, "rounds")
+	registerLast(cmd, &last, 20, "rounds")
 	return cmd
 }
 

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -215,8 +216,8 @@ func (h *longHome) run(t testing.TB, args ...string) (out string, wall, cpu time
 	return o.String(), wall, cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
 }
 
-// start runs a node on the home until the test ends.
-func (h *longHome) start(t testing.TB) {
+// start runs a node on the home until stop is called or the test ends.
+func (h *longHome) start(t testing.TB) (stop func()) {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
@@ -231,10 +232,12 @@ func (h *longHome) start(t testing.TB) {
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
-	t.Cleanup(func() {
+	stop = sync.OnceFunc(func() {
 		cmd.Process.Signal(syscall.SIGTERM)
 		<-ended
-		if t.Failed() {
+	})
+	t.Cleanup(func() {
+		if stop(); t.Failed() {
 			t.Logf("log of the node:\n%s", log.String())
 		}
 	})
@@ -242,7 +245,7 @@ func (h *longHome) start(t testing.TB) {
 		var s api.Status
 		out, _, _ := mlecs("status", "--home", h.dir, "--json")
 		if json.Unmarshal([]byte(out), &s) == nil && s.Running {
-			return
+			return stop
 		}
 		if time.Now().After(deadline) {
 			t.Fatal("the node does not answer")
@@ -317,7 +320,8 @@ func BenchmarkInspecting(b *testing.B) {
 			})
 		}
 	}
-	measure(b, "stopped", append(both, []string{"version"}))
-	h.start(b)
-	measure(b, "running", append(both, runningOnly...))
+	stop := h.start(b)
+	measure(b, "running", append(slices.Clone(both), runningOnly...))
+	stop()
+	measure(b, "stopped", both)
 }
