@@ -111,6 +111,11 @@ func (s *Store) openIndex(readOnly bool) error {
 	if err != nil {
 		return fmt.Errorf("open index: %w", err)
 	}
+	if s.load != nil {
+		if err := s.load(db); err != nil {
+			return errors.Join(err, db.Close())
+		}
+	}
 	if err := s.prepareIndex(db, readOnly); err != nil {
 		return errors.Join(err, db.Close())
 	}

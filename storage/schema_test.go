@@ -3,6 +3,8 @@ package storage
 import (
 	"bytes"
 	"errors"
+	"log/slog"
+	"path/filepath"
 	"strconv"
 	"testing"
 
@@ -109,6 +111,30 @@ func TestHomeOfAnOlderProgramIsMigrated(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestSnapshotOfAnOlderProgramIsMigrated: a backup that a program with schema 1 made gives a home of this schema.
+func TestSnapshotOfAnOlderProgramIsMigrated(t *testing.T) {
+	const records = 20
+	db, err := badger.Open(indexOptions(filepath.Join(oldHome(t, records), "index"), false, slog.New(slog.DiscardHandler)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var snapshot bytes.Buffer
+	_, err = db.Backup(&snapshot, 0)
+	if err := errors.Join(err, db.Close()); err != nil {
+		t.Fatal(err)
+	}
+	home := t.TempDir()
+	if err := RestoreIndex(home, bytes.NewReader(snapshot.Bytes())); err != nil {
+		t.Fatal(err)
+	}
+	s, err := Open(home, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	mustBeWhole(t, s, records)
 }
 
 func TestInterruptedMigrationIsTakenUpAgain(t *testing.T) {

@@ -26,21 +26,18 @@ func (s *Store) Snapshot(w io.Writer) error {
 // pendingWrites bounds what a restore keeps in memory.
 const pendingWrites = 16
 
-// RestoreIndex makes the index of a home from a snapshot. The home must have none.
-func RestoreIndex(home string, r io.Reader) (err error) {
-	s := &Store{home: home}
+// RestoreIndex makes the index of a home from a snapshot, also from one of an older schema. The home must have none.
+func RestoreIndex(home string, r io.Reader) error {
+	s := newStore(home, Options{})
 	if _, err := os.Stat(s.indexDir()); !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("restore index of %s: there is one: %w", home, fs.ErrExist)
 	}
-	opened, err := Open(home, Options{})
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, opened.Close()) }()
-	if err := loadIndex(opened.db, r); err != nil {
+	// The snapshot comes first: a schema written before it would hide the snapshot's own, and an older index would be taken for one of this schema.
+	s.load = func(db *badger.DB) error { return loadIndex(db, r) }
+	if err := s.openForWriting(); err != nil {
 		return fmt.Errorf("restore index of %s: %w", home, err)
 	}
-	return opened.prepareIndex(opened.db, false)
+	return s.Close()
 }
 
 // loadIndex reads a snapshot. Badger panics on some damage to it.

@@ -44,6 +44,7 @@ type Store struct {
 	lock  *homeLock
 	space *spaceGuard
 	db    *badger.DB
+	load  func(*badger.DB) error // fills the index, which is empty, before anything else is written to it; nil: nothing to fill it with
 
 	putting  sync.Mutex    // held while records are stored
 	arrival  atomic.Uint64 // arrival number given out last
@@ -67,14 +68,7 @@ type openPartials struct {
 // Opened read-only, nothing is created, several processes may share the home, and all methods that write fail with ErrReadOnly. A
 // home left by a crash, or written by an older program, is first opened for writing for a moment, which is what its node would do.
 func Open(home string, opt Options) (*Store, error) {
-	if opt.MinFree == 0 {
-		opt.MinFree = DefaultMinFree
-	}
-	if opt.Log == nil {
-		opt.Log = slog.New(slog.DiscardHandler)
-	}
-	s := &Store{home: home, opt: opt, space: &spaceGuard{home: home, floor: opt.MinFree, free: freeBytes}}
-	s.partials.set = make(map[cid.Cid]bool)
+	s := newStore(home, opt)
 	open := s.openForWriting
 	if opt.ReadOnly {
 		open = s.openForReading
@@ -83,6 +77,19 @@ func Open(home string, opt Options) (*Store, error) {
 		return nil, fmt.Errorf("open home %s: %w", home, err)
 	}
 	return s, nil
+}
+
+// newStore is a store that is not open.
+func newStore(home string, opt Options) *Store {
+	if opt.MinFree == 0 {
+		opt.MinFree = DefaultMinFree
+	}
+	if opt.Log == nil {
+		opt.Log = slog.New(slog.DiscardHandler)
+	}
+	s := &Store{home: home, opt: opt, space: &spaceGuard{home: home, floor: opt.MinFree, free: freeBytes}}
+	s.partials.set = make(map[cid.Cid]bool)
+	return s
 }
 
 func (s *Store) openForWriting() (err error) {
