@@ -116,13 +116,35 @@ func TestHomeOfAnOlderProgramIsMigrated(t *testing.T) {
 // TestSnapshotOfAnOlderProgramIsMigrated: a backup that a program with schema 1 made gives a home of this schema.
 func TestSnapshotOfAnOlderProgramIsMigrated(t *testing.T) {
 	const records = 20
-	db, err := badger.Open(indexOptions(filepath.Join(oldHome(t, records), "index"), false, slog.New(slog.DiscardHandler)))
+	open := func(dir string) *badger.DB {
+		db, err := badger.Open(indexOptions(dir, false, slog.New(slog.DiscardHandler)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { db.Close() })
+		return db
+	}
+	// The schema is the first that such a program wrote, which the index counts.
+	from, old := open(filepath.Join(oldHome(t, records), "index")), open(t.TempDir())
+	if err := writeSchema(old, 1); err != nil {
+		t.Fatal(err)
+	}
+	err := from.View(func(read *badger.Txn) error {
+		return old.Update(func(write *badger.Txn) error {
+			return eachKey(read, nil, func(item *badger.Item) error {
+				value, err := item.ValueCopy(nil)
+				if err != nil || bytes.Equal(item.Key(), schemaKey) {
+					return err
+				}
+				return write.Set(item.KeyCopy(nil), value)
+			})
+		})
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	var snapshot bytes.Buffer
-	_, err = db.Backup(&snapshot, 0)
-	if err := errors.Join(err, db.Close()); err != nil {
+	if _, err := old.Backup(&snapshot, 0); err != nil {
 		t.Fatal(err)
 	}
 	home := t.TempDir()
