@@ -32,7 +32,7 @@ func RestoreIndex(home string, r io.Reader) error {
 	if _, err := os.Stat(s.indexDir()); !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("restore index of %s: there is one: %w", home, fs.ErrExist)
 	}
-	// The snapshot comes first: a schema written before it would hide the snapshot's own, and an older index would be taken for one of this schema.
+	// The snapshot comes first: whether its schema or one written before it counts must not hang on the order of their numbers.
 	s.load = func(db *badger.DB) error { return loadIndex(db, r) }
 	if err := s.openForWriting(); err != nil {
 		return fmt.Errorf("restore index of %s: %w", home, err)
