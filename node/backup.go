@@ -61,9 +61,9 @@ func (h *Home) Backup(ctx context.Context, file string) (size int64, err error) 
 		if err := addBytes(out, manifestFile, head); err != nil {
 			return err
 		}
-		for _, name := range []string{configFile, identityFile, founderFile} {
+		for _, name := range []string{configFile, identityFile, nextIdentityFile, founderFile} {
 			b, err := os.ReadFile(h.path(name))
-			if name == founderFile && errors.Is(err, fs.ErrNotExist) {
+			if name != configFile && name != identityFile && errors.Is(err, fs.ErrNotExist) {
 				continue
 			}
 			if err != nil {
@@ -345,7 +345,7 @@ func (r *restoration) entry(head *tar.Header, in io.Reader) error {
 			_, err = ParseConfig(configFile, r.config)
 		}
 		return err
-	case slices.Contains([]string{identityFile, founderFile}, head.Name):
+	case slices.Contains([]string{identityFile, nextIdentityFile, founderFile}, head.Name):
 		b, err := small()
 		if err != nil {
 			return err

@@ -144,10 +144,11 @@ func (l *ledger) candidates(round uint64, before *aggregateEntry, maxAge uint64,
 	l.mu.Unlock()
 	chosen := map[peer.ID]bool{}
 	return slices.DeleteFunc(fresh, func(d *deltaEntry) bool {
-		if chosen[d.Author] || !fits(d) {
+		author := l.who(d.Author)
+		if chosen[author] || !fits(d) {
 			return true
 		}
-		chosen[d.Author] = true
+		chosen[author] = true
 		return false
 	})
 }
@@ -167,8 +168,8 @@ func (l *ledger) frontier(a *aggregateEntry, fits func(*deltaEntry) bool) uint64
 	l.mu.Unlock()
 	newest := map[peer.ID]uint64{}
 	for _, d := range ahead {
-		if fits(d) {
-			newest[d.Author] = max(newest[d.Author], d.body.Round)
+		if author := l.who(d.Author); fits(d) {
+			newest[author] = max(newest[author], d.body.Round)
 		}
 	}
 	reached := make([]uint64, 0, len(newest))
@@ -231,12 +232,13 @@ func (l *ledger) fresh(d *deltaEntry, fits func(*deltaEntry) bool) []*deltaEntry
 	slices.SortFunc(found, func(a, b *deltaEntry) int {
 		return cmp.Or(cmp.Compare(b.body.Round, a.body.Round), cmp.Compare(a.Author, b.Author), compareCIDs(a.cid, b.cid))
 	})
-	chosen := map[peer.ID]bool{d.Author: true}
+	chosen := map[peer.ID]bool{l.who(d.Author): true}
 	found = slices.DeleteFunc(found, func(e *deltaEntry) bool {
-		if chosen[e.Author] || !fits(e) {
+		author := l.who(e.Author)
+		if chosen[author] || !fits(e) {
 			return true
 		}
-		chosen[e.Author] = true
+		chosen[author] = true
 		return within[e.cid]
 	})
 	return found[:min(len(found), record.MaxInputs-2)] // they become parents of a record

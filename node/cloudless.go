@@ -55,7 +55,7 @@ func (e *edge) superInReach() bool {
 
 // mergeable tells whether a delta of another edge can be merged.
 func (e *edge) mergeable(d *deltaEntry) bool {
-	m, ok := e.network.Member(d.Author)
+	m, ok := e.network.Member(e.ledger.who(d.Author))
 	return ok && m.Role == record.RoleEdge && d.body.Base == e.seat.base().Blob.CID && d.body.Rows > 0 && len(d.body.Components) > 0 && !e.useless[d.cid]
 }
 
@@ -71,7 +71,7 @@ func (e *edge) enough(fresh []*deltaEntry) bool {
 		}
 	}
 	for _, d := range fresh {
-		there[d.Author] = true
+		there[e.ledger.who(d.Author)] = true
 	}
 	return 1+len(fresh) >= quorumOf(e.policy(), len(there)) || time.Since(e.waiting) >= e.deadline()
 }

@@ -142,13 +142,9 @@ func anHour(role record.Role, bootstrap ...string) api.InviteRequest {
 func (m *member) start() {
 	m.t.Helper()
 	log := slog.New(slog.NewTextHandler(m.logs, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	n, err := New(m.home, log)
-	if err != nil {
-		m.t.Fatal(err)
-	}
 	ctx, cancel := context.WithCancel(context.Background())
 	m.stop, m.done = cancel, make(chan error, 1)
-	go func() { m.done <- n.Run(ctx) }()
+	go func() { m.done <- Serve(ctx, m.home, log) }()
 	m.t.Cleanup(func() {
 		cancel()
 		if m.t.Failed() {

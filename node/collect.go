@@ -162,7 +162,7 @@ func (c *collection) coming(candidates []*deltaEntry) []peer.ID {
 	var authors []peer.ID
 	for _, d := range candidates {
 		if a := c.state[d.cid]; d.body.Round == c.round && a != nil && !a.bad && (a.delta != nil || a.failed == 0) {
-			authors = append(authors, d.Author)
+			authors = append(authors, c.ledger.who(d.Author))
 		}
 	}
 	return authors
@@ -170,7 +170,7 @@ func (c *collection) coming(candidates []*deltaEntry) []peer.ID {
 
 // misfit tells why a delta cannot be aggregated, "" if it can.
 func (c *collection) misfit(d *deltaEntry) string {
-	m, ok := c.network.Member(d.Author)
+	m, ok := c.network.Member(c.ledger.who(d.Author))
 	switch {
 	case !ok:
 		return "its author is no member any more"

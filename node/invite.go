@@ -50,6 +50,9 @@ func administer[T any](h *Home, ask func(*api.Client) (*T, error), do func(*stor
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
+	if err := h.finishRotation(store); err != nil {
+		return nil, err
+	}
 	return do(store)
 }
 

@@ -27,6 +27,7 @@ type ledger struct {
 	learned    map[cid.Cid]*deltaEntry
 	newestOf   map[peer.ID]*deltaEntry // by author: a delta of the last round that it has one of
 	holders    map[peer.ID]*record.Certificate
+	heirs      map[peer.ID]peer.ID         // who took an identity's place; empty if several say that they did
 	disputes   map[cid.Cid][]*disputeEntry // by aggregate, in order of arrival
 	policies   map[peer.ID]*policyEntry    // by author: the one with the highest sequence number
 	changed    chan struct{}               // closed at the next change
@@ -75,6 +76,7 @@ func emptyLedger() *ledger {
 		learned:    map[cid.Cid]*deltaEntry{},
 		newestOf:   map[peer.ID]*deltaEntry{},
 		holders:    map[peer.ID]*record.Certificate{},
+		heirs:      map[peer.ID]peer.ID{},
 		disputes:   map[cid.Cid][]*disputeEntry{},
 		policies:   map[peer.ID]*policyEntry{},
 		changed:    make(chan struct{}),
@@ -135,6 +137,13 @@ func (l *ledger) add(r *record.Signed) (fresh bool) {
 		}
 		if have := l.holders[body.Subject]; have == nil || have.Expires < body.Expires {
 			l.holders[body.Subject] = body
+		}
+		if len(body.Heir) > 0 {
+			if heir, ok := l.heirs[r.Author]; ok && heir != body.Subject {
+				l.heirs[r.Author] = ""
+			} else {
+				l.heirs[r.Author] = body.Subject
+			}
 		}
 	}
 	close(l.changed)
@@ -217,10 +226,31 @@ func (l *ledger) round(r uint64) []*deltaEntry {
 	return slices.Clone(l.deltas[r])
 }
 
-// own is author's delta of a round, nil if it has published none.
+// who is the identity that has taken p's place, itself or through others; p if there is none.
+func (l *ledger) who(p peer.ID) peer.ID {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return l.current(p)
+}
+
+// current is who. Callers hold mu.
+func (l *ledger) current(p peer.ID) peer.ID {
+	for range len(l.heirs) { // no more, were they to name each other
+		heir := l.heirs[p]
+		if heir == "" {
+			break
+		}
+		p = heir
+	}
+	return p
+}
+
+// own is author's delta of a round, or that of an identity whose place it has taken; nil if it has published none.
 func (l *ledger) own(author peer.ID, r uint64) *deltaEntry {
-	for _, d := range l.round(r) {
-		if d.Author == author {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	for _, d := range l.deltas[r] {
+		if d.Author == author || l.current(d.Author) == author {
 			return d
 		}
 	}
@@ -238,11 +268,17 @@ func (l *ledger) latest() map[peer.ID]uint64 {
 	return rounds
 }
 
-// lastOf is author's delta of the last round that it has one of, nil if it has published none.
+// lastOf is author's delta of the last round that it, or an identity whose place it has taken, has one of; nil if it has published none.
 func (l *ledger) lastOf(author peer.ID) *deltaEntry {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
-	return l.newestOf[author]
+	last := l.newestOf[author]
+	for old := range l.heirs {
+		if d := l.newestOf[old]; d != nil && l.current(old) == author && (last == nil || last.body.Round < d.body.Round) {
+			last = d
+		}
+	}
+	return last
 }
 
 // allDeltas gives every delta in order of round, author and CID.
@@ -271,13 +307,15 @@ func (l *ledger) holder(p peer.ID) (record.Certificate, bool) {
 	return record.Certificate{}, false
 }
 
-// allHolders gives every member ever certified, in order of id.
+// allHolders gives every member ever certified, in order of id, but those whose place another has taken.
 func (l *ledger) allHolders() []record.Certificate {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
 	list := make([]record.Certificate, 0, len(l.holders))
 	for _, p := range slices.Sorted(maps.Keys(l.holders)) {
-		list = append(list, *l.holders[p])
+		if _, retired := l.heirs[p]; !retired {
+			list = append(list, *l.holders[p])
+		}
 	}
 	return list
 }
@@ -305,7 +343,7 @@ func (l *ledger) disputedBy(author peer.ID) []cid.Cid {
 	defer l.mu.Unlock()
 	var ids []cid.Cid
 	for id := range l.disputes {
-		if a := l.chain.find(id); a != nil && a.Author == author {
+		if a := l.chain.find(id); a != nil && (a.Author == author || l.current(a.Author) == author) {
 			ids = append(ids, id)
 		}
 	}
@@ -320,7 +358,7 @@ func (l *ledger) disputed() map[peer.ID]int {
 	count := map[peer.ID]int{}
 	for id := range l.disputes {
 		if a := l.chain.find(id); a != nil {
-			count[a.Author]++
+			count[l.current(a.Author)]++
 		}
 	}
 	return count

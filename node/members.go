@@ -58,6 +58,8 @@ func asMember(m p2p.Membership, self peer.ID, connected bool) api.Member {
 		out.LastSeen = m.Seen.Unix()
 	}
 	switch {
+	case m.Retired:
+		out.State = api.MemberRotated
 	case !m.Revoked.IsZero():
 		out.State = api.MemberRevoked
 	case m.Ended != "":
@@ -156,7 +158,7 @@ func findMember(list []p2p.Membership, name string) (p2p.Membership, error) {
 		switch id := m.ID.String(); {
 		case id == name:
 			return m, nil
-		case name != "" && (m.Name == name || len(name) >= 6 && (strings.HasPrefix(id, name) || strings.HasSuffix(id, name))):
+		case name != "" && (m.Name == name && !m.Retired || len(name) >= 6 && (strings.HasPrefix(id, name) || strings.HasSuffix(id, name))):
 			found = append(found, m)
 		}
 	}

@@ -91,7 +91,22 @@ func New(h *Home, log *slog.Logger) (*Node, error) {
 	}, nil
 }
 
-// Run serves until ctx ends or the API is asked to stop (nil error), or a service fails for good. It may be called once.
+// Serve runs the node of a home until ctx ends or the API is asked to stop, or it fails for good; after a change of its identity, anew.
+func Serve(ctx context.Context, h *Home, log *slog.Logger) error {
+	for {
+		n, err := New(h, log)
+		if err != nil {
+			return err
+		}
+		if err = n.Run(ctx); !errors.Is(err, errRotated) {
+			return err
+		}
+		n.log.Info("node starts again with its new identity")
+	}
+}
+
+// Run serves until ctx ends or the API is asked to stop (nil error), or a service fails for good. It may be called once. The error is errRotated
+// if the node has a new key: a new Node of the same home goes on (see Serve).
 func (n *Node) Run(ctx context.Context) (err error) {
 	if n.cfg.Threads > 0 {
 		runtime.GOMAXPROCS(n.cfg.Threads)
@@ -103,6 +118,9 @@ func (n *Node) Run(ctx context.Context) (err error) {
 	}
 	defer func() { err = errors.Join(err, n.store.Close()) }()
 	n.store.SetQuota(n.cfg.DiskQuota << 20)
+	if err := n.ownIdentity(); err != nil {
+		return err
+	}
 	ln, err := api.Listen(n.home.Dir)
 	if err != nil {
 		return err
@@ -147,6 +165,9 @@ func (n *Node) Run(ctx context.Context) (err error) {
 	err = sup.Serve(ctx)
 	if fatal := n.fatalError(); fatal != nil {
 		return fatal
+	}
+	if errors.Is(context.Cause(ctx), errRotated) {
+		return errRotated
 	}
 	if ctx.Err() != nil {
 		n.log.Info("node stopped", "reason", context.Cause(ctx))

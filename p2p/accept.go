@@ -3,7 +3,6 @@ package p2p
 import (
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/ipfs/go-cid"
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -167,7 +166,7 @@ func (n *Network) authorised(s *record.Signed) error {
 	case s.Author == n.roster.founder && !byMembers(s.Kind):
 		return nil // a kind or version newer than this program
 	default:
-		return n.roster.authorise(s.Author, s.Kind, time.UnixMilli(s.Created))
+		return n.roster.authorise(&s.Record)
 	}
 }
 
@@ -185,7 +184,9 @@ func (n *Network) learn(s *record.Signed) error {
 		n.conduct.ruled(s)
 		return nil
 	case record.KindCertificate:
-		err = n.roster.add(s)
+		if err = n.roster.add(s); err == nil {
+			n.inherit(s)
+		}
 	case record.KindRevocation:
 		err = n.roster.revoke(s)
 	default:
@@ -204,7 +205,8 @@ func (n *Network) reject(from peer.ID, id cid.Cid, kind record.Kind, err error) 
 		return
 	}
 	n.rejectedRecords.Add(1)
-	if !errors.Is(err, errConflict) {
+	var late tooLate
+	if !errors.Is(err, errConflict) && !errors.As(err, &late) {
 		n.blame(from, faultInvalid)
 	}
 	n.log.Warn("record rejected", "peer", from, "record", id, "kind", string(kind), "reason", err)

@@ -67,6 +67,21 @@ func (c *conduct) blame(p peer.ID, cost float64) (grayed bool) {
 	return !was && after >= graylisted
 }
 
+// inherit gives to what from has done wrong and used of its quotas, once or several times: a new key is no fresh start.
+func (c *conduct) inherit(from, to peer.ID) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if f, ok := c.faults[from]; ok && c.costOf(from) > c.costOf(to) {
+		c.faults[to] = f
+	}
+	for _, of := range []map[peer.ID]*usage{c.used, c.recent} {
+		if u := of[from]; u != nil && of[to] == nil {
+			copied := *u
+			of[to] = &copied
+		}
+	}
+}
+
 // maxFaults is how many peers are remembered before those that have long behaved are forgotten.
 const maxFaults = 4096
 
@@ -118,7 +133,7 @@ func (n *Network) listensTo(p peer.ID) bool { return n.gate.proved(p) && !n.cond
 
 // withinQuota counts a record that gossip brought, and blames the author that floods its neighbours. The founder has no quota.
 func (n *Network) withinQuota(s *record.Signed, from peer.ID) error {
-	if s.Author == n.roster.founder || n.store.HasRecord(s.CID) {
+	if s.Author == n.roster.founder || n.store.HasRecord(s.CID) || n.roster.news(s) {
 		return nil
 	}
 	err := n.conduct.charge(s)

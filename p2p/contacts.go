@@ -143,6 +143,20 @@ func (c *contacts) learn(p peer.ID, addrs []ma.Multiaddr) *contact {
 	return k
 }
 
+// succeed notes that to has taken the place of from, whose addresses it will have.
+func (c *contacts) succeed(from, to peer.ID) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	k := c.peers[from]
+	if k == nil || c.peers[to] != nil {
+		return
+	}
+	if heir := c.learn(to, k.addrs); heir != nil {
+		heir.bootstrap = k.bootstrap
+	}
+	c.signal()
+}
+
 // found notes a peer seen on the LAN, or looked up.
 func (c *contacts) found(info peer.AddrInfo) {
 	c.mu.Lock()

@@ -19,6 +19,7 @@
 //   - sync.go, sync_exchange.go, sync_known.go, sync_ranges.go, reconcile.go: /mlecs/sync/1, how two members tell what differs, and when it runs: after hello, every ten seconds, and when gossip shows a gap.
 //   - blob.go, fetch.go: /mlecs/blob/1, and whom to ask for a blob.
 //   - peers.go, traffic.go, upkeep.go, block.go: what is known of members and peers, and who is disconnected.
+//   - succession.go: how a member replaces its key.
 //   - memberships.go: members past and present; how they are renewed and revoked.
 //   - token.go, invite.go, join.go: how a new node becomes a member with nothing but a token.
 //

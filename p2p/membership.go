@@ -21,6 +21,12 @@ type refusal string
 
 func (r refusal) Error() string { return string(r) }
 
+// tooLate is a refusal of a record whose author was no member any more. Whoever hands it on may not have heard of that yet.
+type tooLate string
+
+func (e tooLate) Error() string { return string(e) }
+func (e tooLate) Unwrap() error { return refusal(e) }
+
 // errUnknownIssuer marks a certificate whose parent has not been seen here yet, and errUnknownAuthor any other record whose author's
 // certificate has not: not wrong, but not acceptable before a sync.
 var (
@@ -29,8 +35,8 @@ var (
 )
 
 // maxChain is the longest certificate chain: the founder's certificate of an invite, that invite's of a delegate, the delegate's of
-// another invite, and that one's of a member.
-const maxChain = 4
+// another invite, and that one's of a member, and those of heirs among them.
+const maxChain = 4 + maxHeirs
 
 // certificate is one whose signature chain reaches the founder; whether it stands at some time is another question.
 type certificate struct {
@@ -67,7 +73,8 @@ type roster struct {
 	known     map[cid.Cid]*certificate
 	bySubject map[peer.ID][]*certificate // members' certificates only, in order of arrival
 	taken     map[cid.Cid]*certificate   // by invite: the member certificate that was accepted first
-	revoked   map[cid.Cid]time.Time      // by certificate: the earliest revocation
+	revoked   map[cid.Cid][]revocation   // by certificate
+	retired   map[peer.ID]*succession    // identities that were handed over
 }
 
 func newRoster(genesis *record.Signed, now func() time.Time) (*roster, error) {
@@ -85,7 +92,8 @@ func newRoster(genesis *record.Signed, now func() time.Time) (*roster, error) {
 		known:      make(map[cid.Cid]*certificate),
 		bySubject:  make(map[peer.ID][]*certificate),
 		taken:      make(map[cid.Cid]*certificate),
-		revoked:    make(map[cid.Cid]time.Time),
+		revoked:    make(map[cid.Cid][]revocation),
+		retired:    make(map[peer.ID]*succession),
 	}, nil
 }
 
@@ -134,6 +142,9 @@ func (r *roster) parse(s *record.Signed, issuer func(cid.Cid) *certificate) (*ce
 	}
 	c := &certificate{signed: s, body: body}
 	if s.Author == r.founder {
+		if c.heir() {
+			return nil, refusal("the founder's key has no heir")
+		}
 		return c, nil
 	}
 	if len(s.Parents) != 1 {
@@ -142,6 +153,9 @@ func (r *roster) parse(s *record.Signed, issuer func(cid.Cid) *certificate) (*ce
 	c.issuer = issuer(s.Parents[0])
 	if c.issuer == nil {
 		return nil, errUnknownIssuer
+	}
+	if c.heir() {
+		return c, r.checkHeir(c)
 	}
 	from := c.issuer.body
 	switch {
@@ -199,8 +213,11 @@ func (r *roster) verify(chain []*record.Signed, subject peer.ID) (*certificate, 
 
 // stands tells why c is no membership at this moment, or nil. Callers hold mu.
 func (r *roster) stands(c *certificate) error {
+	if err := r.handedOn(c); err != nil {
+		return err
+	}
 	for link := c; link != nil; link = link.issuer {
-		if at, ok := r.revoked[link.signed.CID]; ok {
+		if at, ok := r.revokedAt(link); ok {
 			return refusal("certificate revoked on " + at.UTC().Format(time.RFC3339))
 		}
 		if !r.now().Before(link.expires()) {
@@ -243,6 +260,9 @@ func (r *roster) add(s *record.Signed) error {
 		return nil
 	}
 	r.bySubject[c.body.Subject] = append(r.bySubject[c.body.Subject], c)
+	if c.heir() {
+		r.succeed(c)
+	}
 	if invite := c.invite(); invite != nil && r.taken[invite.signed.CID] == nil {
 		r.taken[invite.signed.CID] = c
 	}
@@ -250,13 +270,20 @@ func (r *roster) add(s *record.Signed) error {
 }
 
 // renews tells whether s may be kept beside other, a record under the same sequence number: a peer whose join was interrupted signs its
-// certificate with the invite again. For another peer the invite is used up.
+// certificate with the invite again. For another peer the invite is used up. That an identity was handed over all must know, whatever else
+// its key has signed.
 func (r *roster) renews(s, other *record.Signed) bool {
-	if s.Author == r.founder || s.Kind != record.KindCertificate || !r.byInvite(s) {
+	if s.Author == r.founder || s.Kind != record.KindCertificate {
 		return false
 	}
 	a, err := record.BodyAs[record.Certificate](s)
 	if err != nil {
+		return false
+	}
+	if len(a.Heir) > 0 {
+		return true
+	}
+	if !r.byInvite(s) {
 		return false
 	}
 	b, err := record.BodyAs[record.Certificate](other)
@@ -270,22 +297,54 @@ func (r *roster) byInvite(s *record.Signed) bool {
 	return len(s.Parents) == 1 && r.known[s.Parents[0]] != nil && r.known[s.Parents[0]].body.Invite
 }
 
-// mayRevoke tells whether revoke would take s: by the founder, who may revoke what is not known yet, or by a delegate of what came from it.
-// Callers hold mu.
+// revocation is one that somebody has signed who may revoke the certificate.
+type revocation struct {
+	by  peer.ID
+	seq uint64
+	at  time.Time
+}
+
+// mayRevoke tells whether revoke would take s: by the founder, who may revoke what is not known yet, or by a delegate, or an heir of one, of what
+// came from it. Callers hold mu.
 func (r *roster) mayRevoke(s *record.Signed, body *record.Revocation) error {
 	if s.Author == r.founder {
 		return nil
 	}
 	c := r.known[body.Certificate]
-	if c == nil {
+	if c == nil || len(r.bySubject[s.Author]) == 0 {
 		return errUnknownIssuer
 	}
+	if r.delegateAbove(c, s.Author) == nil {
+		return refusal("revocation is not signed by the federation's founder, nor by the delegate that the certificate came from")
+	}
+	return nil
+}
+
+// delegateAbove is the certificate of the delegate that c came from and that p is, or is an heir of; nil if there is none. Callers hold mu.
+func (r *roster) delegateAbove(c *certificate, p peer.ID) *certificate {
 	for link := c.issuer; link != nil; link = link.issuer {
-		if link.body.Delegate && !link.body.Invite && link.body.Subject == s.Author {
-			return r.stood(link, time.UnixMilli(s.Created))
+		if link.body.Delegate && !link.body.Invite && (link.body.Subject == p || r.descends(p, link.body.Subject)) {
+			return link
 		}
 	}
-	return refusal("revocation is not signed by the federation's founder, nor by the delegate that the certificate came from")
+	return nil
+}
+
+// revokedAt is when c was revoked, the earliest if several times. A delegate's revocation counts if it was a delegate then. Callers hold mu.
+func (r *roster) revokedAt(c *certificate) (earliest time.Time, ok bool) {
+	for _, v := range r.revoked[c.signed.CID] {
+		if v.by != r.founder {
+			link := r.delegateAbove(c, v.by)
+			s := r.retired[v.by]
+			if link == nil || s != nil && v.seq >= s.first || r.stood(link, v.at) != nil {
+				continue
+			}
+		}
+		if !ok || v.at.Before(earliest) {
+			earliest, ok = v.at, true
+		}
+	}
+	return earliest, ok
 }
 
 // checkRevocation tells whether revoke would take s.
@@ -310,9 +369,9 @@ func (r *roster) revoke(s *record.Signed) error {
 	if err := r.mayRevoke(s, body); err != nil {
 		return err
 	}
-	at := time.UnixMilli(s.Created)
-	if before, ok := r.revoked[body.Certificate]; !ok || at.Before(before) {
-		r.revoked[body.Certificate] = at
+	v := revocation{s.Author, s.Seq, time.UnixMilli(s.Created)}
+	if !slices.Contains(r.revoked[body.Certificate], v) {
+		r.revoked[body.Certificate] = append(r.revoked[body.Certificate], v)
 	}
 	return nil
 }
@@ -379,24 +438,27 @@ func (r *roster) members() []*certificate {
 	return certs
 }
 
-// authorise tells whether author may have written a record of kind at a time: some certificate of it must have stood then and have the
-// role. It looks at the time of writing, not at now, because a node that syncs late must accept what the others accepted.
-func (r *roster) authorise(author peer.ID, kind record.Kind, created time.Time) error {
+// authorise tells whether its author may have written s: some certificate of it must have stood then and have the role. It looks at the time of
+// writing, not at now, because a node that syncs late must accept what the others accepted.
+func (r *roster) authorise(s *record.Record) error {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	certs := r.bySubject[author]
+	certs := r.bySubject[s.Author]
 	if len(certs) == 0 {
 		return errUnknownAuthor
 	}
+	if over := r.retired[s.Author]; over != nil && s.Seq >= over.last {
+		return tooLate("record was written after its author's identity was handed over")
+	}
 	var err error
 	for _, c := range certs {
-		if err = r.stood(c, created); err != nil {
+		if err = r.stood(c, time.UnixMilli(s.Created)); err != nil {
 			continue
 		}
-		if !bySupers(kind) || c.body.Role == record.RoleSuper {
+		if !bySupers(s.Kind) || c.body.Role == record.RoleSuper {
 			return nil
 		}
-		err = refusal(fmt.Sprintf("role %s may not publish records of kind %s", c.body.Role, kind))
+		err = refusal(fmt.Sprintf("role %s may not publish records of kind %s", c.body.Role, s.Kind))
 	}
 	return err
 }
@@ -413,11 +475,11 @@ func bySupers(kind record.Kind) bool {
 
 func (r *roster) stood(c *certificate, at time.Time) error {
 	for link := c; link != nil; link = link.issuer {
-		if end, ok := r.revoked[link.signed.CID]; ok && !at.Before(end) {
-			return refusal("record was written after its author's certificate was revoked")
+		if end, ok := r.revokedAt(link); ok && !at.Before(end) {
+			return tooLate("record was written after its author's certificate was revoked")
 		}
 		if !at.Before(link.expires()) {
-			return refusal("record was written after its author's certificate had expired")
+			return tooLate("record was written after its author's certificate had expired")
 		}
 	}
 	return nil

@@ -237,7 +237,7 @@ func TestAuthoriseLooksAtTheTimeOfWriting(t *testing.T) {
 		{"the founder's key is no member", "founder", record.KindDelta, day(9), errUnknownAuthor.Error()},
 	} {
 		t.Run(x.name, func(t *testing.T) {
-			err := c.roster.authorise(c.id(x.author), x.kind, x.written)
+			err := c.roster.authorise(&record.Record{Author: c.id(x.author), Kind: x.kind, Created: x.written.UnixMilli(), Seq: 3})
 			if x.want == "" && err != nil || x.want != "" && (err == nil || !strings.Contains(err.Error(), x.want)) {
 				t.Errorf("got %v, want %q", err, x.want)
 			}

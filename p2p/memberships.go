@@ -31,6 +31,7 @@ type Membership struct {
 	Expires     time.Time
 	Revoked     time.Time // zero if it was not
 	Ended       string    // why it is no member now; empty if it is one
+	Retired     bool      // its identity was handed over to another key
 	Seen        time.Time // when this node was last connected to it; zero if never
 }
 
@@ -112,11 +113,12 @@ func (r *roster) membership(c *certificate) Membership {
 		ID: c.body.Subject, Name: c.body.Name, Role: c.body.Role, Delegate: c.body.Delegate, Invite: c.body.Invite, Issuer: c.signed.Author,
 		Certificate: c.signed.CID, Since: time.UnixMilli(c.signed.Created), Expires: c.expires(),
 	}
+	m.Retired = r.retired[m.ID] != nil
 	if err := r.stands(c); err != nil {
 		m.Ended = err.Error()
 	}
 	for link := c; link != nil; link = link.issuer {
-		if at, ok := r.revoked[link.signed.CID]; ok && (m.Revoked.IsZero() || at.Before(m.Revoked)) {
+		if at, ok := r.revokedAt(link); ok && (m.Revoked.IsZero() || at.Before(m.Revoked)) {
 			m.Revoked = at
 		}
 	}
@@ -137,23 +139,26 @@ func seen(store *storage.Store, p peer.ID) time.Time {
 var ErrNoMember = errors.New("no member and no unused invite")
 
 // RevokeMember signs and stores what ends p's membership, or an unused invite whose key p is, and returns the records to publish. If p came by
-// an invite, the invite is revoked with it: its token could be used again.
+// an invite, the invite is revoked with it: its token could be used again. Whoever p took the place of, or has taken p's, is revoked too.
 func RevokeMember(store *storage.Store, issuer crypto.PrivKey, federation cid.Cid, p peer.ID, reason string) ([]*record.Signed, error) {
 	r, err := rosterOf(store, federation)
 	if err != nil {
 		return nil, err
 	}
 	var targets []cid.Cid
+	line := r.line(p)
 	for _, c := range r.known {
-		if c.body.Subject != p {
+		if !slices.Contains(line, c.body.Subject) {
 			continue
 		}
-		id := c.signed.CID
-		if invite := c.invite(); invite != nil {
-			id = invite.signed.CID
+		for c.heir() {
+			c = c.issuer
 		}
-		if _, done := r.revoked[id]; !done && !slices.Contains(targets, id) {
-			targets = append(targets, id)
+		if invite := c.invite(); invite != nil {
+			c = invite
+		}
+		if _, done := r.revokedAt(c); !done && !slices.Contains(targets, c.signed.CID) {
+			targets = append(targets, c.signed.CID)
 		}
 	}
 	if len(targets) == 0 {
@@ -185,6 +190,9 @@ func Renew(store *storage.Store, issuer crypto.PrivKey, federation cid.Cid, p pe
 		return nil, fmt.Errorf("renew: %s: %w", p, ErrNoMember)
 	}
 	m := r.membership(r.foremost(r.bySubject[p]))
+	if m.Retired {
+		return nil, fmt.Errorf("renew: %s was handed over to another key: renew that one", p)
+	}
 	if !m.Revoked.IsZero() {
 		return nil, fmt.Errorf("renew: membership of %s was revoked on %s: invite it anew, with a new home", p, m.Revoked.UTC().Format(time.RFC3339))
 	}

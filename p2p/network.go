@@ -129,6 +129,11 @@ func New(cfg Config, deps Deps) (*Network, error) {
 	if n.contacts, err = loadContacts(n.id, n.store, bootstrap, n.log, n.now); err != nil {
 		return nil, err
 	}
+	for from := range n.roster.retired {
+		if to, ok := n.roster.successor(from); ok {
+			n.contacts.succeed(from, to)
+		}
+	}
 	n.gate = newGate(n.now)
 	_, n.role = n.describe(n.id)
 	n.limits = cfg.Limits.of(n.role)

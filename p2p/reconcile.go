@@ -118,7 +118,7 @@ func (n *Network) Synced() bool { return n.synced.Load() }
 // acceptSynced is acceptAll for the sync service, within what authors may have.
 func (n *Network) acceptSynced(_ context.Context, from peer.ID, list []*record.Signed) []error {
 	return n.acceptAll(list, from, func(r *record.Signed, waiting int) error {
-		if r.Author == n.roster.founder {
+		if r.Author == n.roster.founder || n.roster.news(r) {
 			return nil
 		}
 		return n.conduct.room(r.Author, waiting)

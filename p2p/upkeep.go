@@ -48,7 +48,11 @@ func (n *Network) sweepLoop(ctx context.Context) error {
 		n.sweep()
 		if _, err := n.roster.member(n.id); err != nil && !warned {
 			warned = true
-			n.log.Error("this node is no longer a member; ask the federation's founder for a new invite", "reason", err)
+			if n.roster.handedOver(n.id) {
+				n.log.Warn("this node is no longer a member", "reason", err)
+			} else {
+				n.log.Error("this node is no longer a member; ask the federation's founder for a new invite", "reason", err)
+			}
 		}
 		select {
 		case <-ctx.Done():

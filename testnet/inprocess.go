@@ -65,16 +65,12 @@ func (p *inProcess) launch(ctx context.Context) (done chan struct{}, err error) 
 	if err != nil {
 		return nil, err
 	}
-	n, err := node.New(h, slog.New(slog.NewTextHandler(log, nil)))
-	if err != nil {
-		return nil, errors.Join(err, log.Close())
-	}
 	ctx, cancel := context.WithCancel(ctx)
 	done = make(chan struct{})
 	p.cancel, p.done, p.err = cancel, done, nil
 	go func() {
 		defer cancel()
-		err := errors.Join(n.Run(ctx), log.Close())
+		err := errors.Join(node.Serve(ctx, h, slog.New(slog.NewTextHandler(log, nil))), log.Close())
 		p.mu.Lock()
 		p.err = err
 		p.mu.Unlock()

@@ -52,13 +52,9 @@ func command(name, home string) error {
 		}
 		return h.Join(ctx, strings.TrimSpace(token), nil)
 	}
-	n, err := node.New(h, slog.New(slog.NewTextHandler(os.Stderr, nil)))
-	if err != nil {
-		return err
-	}
 	ctx, cancel := testnet.Leash(ctx)
 	defer cancel()
-	return n.Run(ctx)
+	return node.Serve(ctx, h, slog.New(slog.NewTextHandler(os.Stderr, nil)))
 }
 
 // tiny is a testnet that runs in seconds: it learns next to nothing.

@@ -17,7 +17,7 @@ func newMembersCommand() *cobra.Command {
 	return i.command(&cobra.Command{
 		Use: "members", Short: "List all members, present and past, and unused invites",
 		Long: `Lists everybody who was ever certified, as this node knows it. States are connected, away, invited (nobody has used the invite yet),
-expired and revoked. A star marks a delegate, who may invite, renew and revoke.`,
+expired, revoked and rotated (the old id of a member that has a new key). A star marks a delegate, who may invite, renew and revoke.`,
 		Example: "  mlecs members\n  mlecs members --json --node edge-1",
 	})
 }

@@ -47,11 +47,7 @@ func runStart(cmd *cobra.Command, o *startOptions) error {
 		return err
 	}
 	log := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: level}))
-	n, err := node.New(h, log)
-	if err != nil {
-		return err
-	}
 	ctx, cancel := testnet.Leash(cmd.Context())
 	defer cancel()
-	return n.Run(ctx)
+	return node.Serve(ctx, h, log)
 }

@@ -82,7 +82,7 @@ Exit codes: ` + exitCodes + ".",
 		newDashboardCommand(), newTopCommand(), newWatchCommand(), newLogCommand(), newMetricsCommand(),
 		newStatusCommand(), newPeersCommand(), newRoundsCommand(), newDeltasCommand(), newDeltaCommand(), newVerifyCommand(), newModelsCommand(),
 		newModelCommand(), newExperimentCommand(), newEvalCommand(), newGenerateCommand(), newAdapterCommand(), newDataCommand(), newBenchCommand(), newConfigCommand(), newVersionCommand(),
-		newMembersCommand(), newRevokeCommand(), newRenewCommand(),
+		newMembersCommand(), newRevokeCommand(), newRenewCommand(), newIdentityCommand(),
 		newDoctorCommand(), newGCCommand(), newFsckCommand(), newBackupCommand(), newRestoreCommand(),
 		newReferenceCommand(),
 	)

@@ -108,6 +108,9 @@ func (f *fake) ChangePolicy(_ context.Context, c api.PolicyChange) (*api.Policy,
 func (f *fake) Renew(_ context.Context, r api.RenewRequest) (*api.Member, error) {
 	return &api.Member{PeerID: r.Peer, State: api.MemberAway, Expires: r.Seconds}, nil
 }
+func (f *fake) RotateIdentity(context.Context) (*api.Rotation, error) {
+	return &api.Rotation{Old: "12D3", New: "12D4"}, nil
+}
 func (f *fake) Verify(_ context.Context, cid string) (*api.Verification, error) {
 	return &api.Verification{Aggregate: cid, Verdict: api.VerdictVerified, Components: []api.VerifiedComponent{}, Disputes: []api.Dispute{}}, nil
 }
@@ -138,6 +141,9 @@ func TestMembershipTravels(t *testing.T) {
 	}
 	if m, err := c.Renew(t.Context(), api.RenewRequest{Peer: "12D3", Seconds: 9}); err != nil || m.Expires != 9 {
 		t.Errorf("renewed %+v, %v", m, err)
+	}
+	if r, err := c.RotateIdentity(t.Context()); err != nil || r.Old != "12D3" || r.New != "12D4" {
+		t.Errorf("rotated %+v, %v", r, err)
 	}
 }
 

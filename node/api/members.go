@@ -12,6 +12,7 @@ const (
 	MemberInvited   = "invited" // an invite that nobody has used
 	MemberExpired   = "expired"
 	MemberRevoked   = "revoked"
+	MemberRotated   = "rotated" // the old identity of a member that has a new one
 )
 
 // Member holds, or held, a certificate.
@@ -42,17 +43,28 @@ type RenewRequest struct {
 	Seconds int64  `json:"seconds"` // from now
 }
 
-// Membership administers members. The node's home must hold the founder key, or be a delegate's.
+// Rotation is the change of a node's identity.
+type Rotation struct {
+	Old         string `json:"old"`         // peer ids
+	New         string `json:"new"`         // with the membership of the old one
+	Certificate string `json:"certificate"` // by which the old key hands it over
+	Expires     int64  `json:"expires"`     // Unix seconds: as before
+}
+
+// Membership administers members. The node's home must hold the founder key, or be a delegate's, but to rotate its own identity.
 type Membership interface {
 	// Revoke ends a membership everywhere, and gives the member as it is then.
 	Revoke(ctx context.Context, r RevokeRequest) (*Member, error)
 	Renew(ctx context.Context, r RenewRequest) (*Member, error)
+	// RotateIdentity gives the node itself a new key, with which it starts again.
+	RotateIdentity(ctx context.Context) (*Rotation, error)
 }
 
 func handleMembers(rs *routes, c Controller) {
 	get(rs, "/v1/members", "All members, present and past, and unused invites", func(r *http.Request) ([]Member, error) { return filled(c.Members(r.Context())) })
 	ask(rs, http.MethodPost, "/v1/revoke", "End a membership, or an unused invite; the node must hold the founder key or be a delegate", c.Revoke)
 	ask(rs, http.MethodPost, "/v1/renew", "Give a member a certificate that ends later; the node must hold the founder key or be a delegate", c.Renew)
+	do(rs, "/v1/identity/rotate", "Give the node a new key and peer id, with its membership; it starts again", c.RotateIdentity)
 }
 
 // Members asks for all members, present and past.
@@ -68,4 +80,9 @@ func (c *Client) Revoke(ctx context.Context, r RevokeRequest) (*Member, error) {
 // Renew asks the node for a later end of a membership.
 func (c *Client) Renew(ctx context.Context, r RenewRequest) (*Member, error) {
 	return call[*Member](ctx, c, http.MethodPost, "/v1/renew", r)
+}
+
+// RotateIdentity asks the node to take a new key.
+func (c *Client) RotateIdentity(ctx context.Context) (*Rotation, error) {
+	return call[*Rotation](ctx, c, http.MethodPost, "/v1/identity/rotate", nil)
 }

@@ -106,6 +106,7 @@ type Certificate struct {
 	Role     Role    `cbor:"role"`
 	Invite   bool    `cbor:"invite"`             // Subject is an invite key: no member itself, may certify one peer with this role
 	Delegate bool    `cbor:"delegate,omitempty"` // Subject, a super-peer, may itself issue invites and certificates, none of them delegates'
+	Heir     []byte  `cbor:"heir,omitempty"`     // Subject takes the signer's place, and signs that here with its own key (see p2p)
 	Expires  int64   `cbor:"expires"`            // Unix seconds
 }
 

@@ -96,6 +96,12 @@ func (b *Certificate) validate(c *checker) {
 	if b.Delegate && b.Role != RoleSuper {
 		c.failf("a delegate with role %q", b.Role)
 	}
+	if n := len(b.Heir); n != 0 && n != 64 {
+		c.failf("an heir's signature of %d bytes", n)
+	}
+	if b.Invite && len(b.Heir) > 0 {
+		c.failf("an invite as heir")
+	}
 	c.within("expiry", b.Expires, 1, 1<<40)
 }
 

@@ -1,6 +1,7 @@
 package record
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"math"
@@ -77,6 +78,11 @@ func (c *Certificate) scan(b []byte) error {
 			if c.Delegate, err = s.bool(); err == nil && !c.Delegate {
 				err = errors.New("it is left out when it is false")
 			}
+		case "heir":
+			want++
+			if c.Heir, err = s.bytes(); err == nil && len(c.Heir) == 0 {
+				err = errors.New("it is left out when it is empty")
+			}
 		case "expires":
 			c.Expires, err = s.int()
 		default:
@@ -144,6 +150,15 @@ func (s *scanner) string() (string, error) {
 		return "", err
 	}
 	return s.text(n)
+}
+
+func (s *scanner) bytes() ([]byte, error) {
+	n, err := s.expect(majorBytes, "bytes")
+	if err != nil {
+		return nil, err
+	}
+	b, err := s.take(n)
+	return bytes.Clone(b), err
 }
 
 func (s *scanner) bool() (bool, error) {

@@ -67,6 +67,7 @@ func TestCertificateIsReadAsByDecode(t *testing.T) {
 		b := damaged(t, &Certificate{
 			Subject: subject, Name: rapid.StringMatching(`[a-z]{0,30}`).Draw(t, "name"), Role: RoleSuper,
 			Invite: rapid.Bool().Draw(t, "invite"), Delegate: rapid.Bool().Draw(t, "delegate"), Expires: rapid.Int64().Draw(t, "expires"),
+			Heir: rapid.SliceOfN(rapid.Byte(), 0, 70).Draw(t, "heir"),
 		})
 		var got, want Certificate
 		err, wantErr := got.scan(b), Decode(b, &want)
