@@ -123,6 +123,15 @@ func (c Config) loadBase(store *storage.Store, base record.Base) (*model.Base, e
 	return b.Stored(dtype), nil
 }
 
+// baseDTypeShortfall says what this machine takes in place of base_dtype; empty: nothing else.
+func (c Config) baseDTypeShortfall() string {
+	dtype, err := kernel.ParseDType(c.BaseDType)
+	if err != nil {
+		return "" // a config that is checked has none such
+	}
+	return dtype.Shortfall()
+}
+
 // loadBase reads a base model from the store, where its content was verified when it came in.
 func loadBase(store *storage.Store, base record.Base) (*model.Base, error) {
 	r, size, err := store.OpenBlob(base.Blob.CID)

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/mlecs/mlecs/learn/kernel"
 	"github.com/mlecs/mlecs/node/api"
 	"github.com/mlecs/mlecs/storage/record"
 )
@@ -111,6 +112,20 @@ func checkOneDeltaARoundOf(t *testing.T, m *member, author string) {
 			t.Errorf("two deltas of round %d", d.Round)
 		}
 		seen[d.Round] = true
+	}
+}
+
+func TestDoctorTellsOfArithmeticThatIsNotThere(t *testing.T) {
+	used := kernel.Active()
+	defer kernel.Use(used)
+	if err := kernel.Use("portable"); err != nil {
+		t.Fatal(err)
+	}
+	for dtype, level := range map[string]string{"fp32": FindingGood, "int8": FindingGood, "w8a8": FindingWarn} {
+		f := examineArithmetic(Config{BaseDType: dtype})
+		if f.Level != level || !strings.Contains(f.Text, dtype) || (level == FindingWarn) != strings.Contains(f.Text, "int8 instead") {
+			t.Errorf("%s: %+v", dtype, f)
+		}
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	ma "github.com/multiformats/go-multiaddr"
 	manet "github.com/multiformats/go-multiaddr/net"
 
+	"github.com/mlecs/mlecs/learn/kernel"
 	"github.com/mlecs/mlecs/node/api"
 	"github.com/mlecs/mlecs/storage"
 	"github.com/mlecs/mlecs/storage/record"
@@ -27,7 +28,7 @@ const (
 
 // Finding is what Doctor says of one part of a node.
 type Finding struct {
-	Part   string `json:"part"` // clock, disk, memory, membership, ports, reachability, NAT, peers, ...
+	Part   string `json:"part"` // clock, disk, memory, arithmetic, membership, ports, reachability, NAT, peers, ...
 	Level  string `json:"level"`
 	Text   string `json:"text"`
 	Advice string `json:"advice"` // what to do; empty if the finding is good
@@ -74,7 +75,7 @@ func (h *Home) Doctor(ctx context.Context) ([]Finding, error) {
 	if err != nil {
 		return nil, err
 	}
-	findings = append(findings, examineDisk(h.Dir, free, status.DiskBytes, status.DiskQuota), examineMemory(availableMemory(), status.Role, status.Running, models))
+	findings = append(findings, examineDisk(h.Dir, free, status.DiskBytes, status.DiskQuota), examineMemory(availableMemory(), status.Role, status.Running, models), examineArithmetic(cfg))
 	findings = append(findings, examineMembership(now(), status, members)...)
 	findings = append(findings, examinePorts(cfg, status)...)
 	findings = append(findings, examineReach(cfg, status), examineRouter(cfg, status), examinePeers(status, members))
@@ -134,6 +135,13 @@ func examineMemory(available int64, role string, running bool, models []api.Mode
 		return Finding{"memory", FindingWarn, text, "end other programs, or join with a smaller base model"}
 	}
 	return Finding{"memory", FindingGood, text, ""}
+}
+
+func examineArithmetic(cfg Config) Finding {
+	if said := cfg.baseDTypeShortfall(); said != "" {
+		return Finding{"arithmetic", FindingWarn, "base_dtype: " + said, "set base_dtype to fp32, bf16 or int8 in config.yaml"}
+	}
+	return Finding{"arithmetic", FindingGood, fmt.Sprintf("%s, base models stored as %s", kernel.Active(), cfg.BaseDType), ""}
 }
 
 func examineMembership(now time.Time, s *api.Status, members []api.Member) []Finding {

@@ -53,6 +53,9 @@ func (n *Node) learn(ctx context.Context) error {
 	if len(rows.test) == 0 {
 		n.log.Warn("no own test rows: this node is not scored")
 	}
+	if said := n.cfg.baseDTypeShortfall(); said != "" {
+		n.log.Warn("base_dtype: " + said)
+	}
 	n.offerBaseline(l)
 	if n.member.Role == record.RoleSuper {
 		s, err := newSuper(l)

@@ -100,6 +100,7 @@ func runBenchmark(cmd *cobra.Command, b benchmark, o *benchOptions) error {
 		}
 		defer kernel.Use(used)
 	}
+	noteShortfall(cmd, o.dtype.DType)
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(o.threads))
 	ctx := cmd.Context()
 	if o.cpu {

@@ -26,6 +26,14 @@ func TestBench(t *testing.T) {
 	}
 }
 
+func TestBenchTellsOfArithmeticThatIsNotThere(t *testing.T) {
+	out, errOut, code := mlecs("bench", "step", "--runs", "1", "--kernel", "portable", "--base-dtype", "w8a8", "--json", "-")
+	var got bench.Step
+	if err := json.Unmarshal([]byte(out), &got); err != nil || code != exitOK || got.Base == nil || got.Base.DType != "int8" || !strings.Contains(errOut, "int8 instead") {
+		t.Errorf("%d, %v, %s%s", code, err, out, errOut)
+	}
+}
+
 func TestBenchRefuses(t *testing.T) {
 	for _, c := range []struct {
 		args []string

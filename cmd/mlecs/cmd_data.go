@@ -118,6 +118,10 @@ func showData(p *page, r *data.Report) {
 		"sequences", countText(int64(r.Sequences)),
 		"targets", fmt.Sprintf("%d distinct, %d to %d words (mean %.1f), %d rows without", t.Distinct, t.MinWords, t.MaxWords, t.MeanWords, t.Missing),
 	)
+	if t.Unseen > 0 {
+		p.line("")
+		p.line("The targets of %d rows have letters or digits that Rouge does not see: it keeps a to z and 0 to 9. Look at exact match in place of it.", t.Unseen)
+	}
 	p.line("")
 	var rows []table.Row
 	for _, name := range slices.Sorted(maps.Keys(r.Modalities)) {
@@ -129,6 +133,9 @@ func showData(p *page, r *data.Report) {
 	splits := slices.Sorted(maps.Keys(r.Splits))
 	header, right := table.Row{"domain"}, []int{}
 	for i, s := range splits {
+		if s == data.None {
+			s = "unsplit"
+		}
 		header = append(header, s+" rows")
 		right = append(right, i+2)
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/mlecs/mlecs/learn/experiment"
+	"github.com/mlecs/mlecs/learn/kernel"
 	"github.com/mlecs/mlecs/learn/method"
 )
 
@@ -76,6 +77,9 @@ func runExperiment(cmd *cobra.Command, o *experimentOptions) error {
 	}
 	if err := o.Setting.Validate(); err != nil {
 		return usageError{err}
+	}
+	if dtype, err := kernel.ParseDType(o.BaseDType); err == nil { // empty, or a type
+		noteShortfall(cmd, dtype)
 	}
 	o.Methods = method.Methods()
 	if o.methods != "all" {

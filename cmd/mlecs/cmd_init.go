@@ -105,6 +105,7 @@ func runInit(cmd *cobra.Command, o *initOptions) error {
 	if err != nil {
 		return err
 	}
+	noteShortfall(cmd, o.dtype.DType)
 	fmt.Fprintf(cmd.OutOrStdout(), "Made %s for node %s (%s).\nNext: mlecs join TOKEN, or mlecs federation create --data DIR\n", h.Dir, cfg.Name, id)
 	return nil
 }

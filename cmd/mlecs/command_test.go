@@ -216,6 +216,38 @@ func TestDataCommands(t *testing.T) {
 	}
 }
 
+func TestDataInspectExplainsWhatItFinds(t *testing.T) {
+	const hint = "Look at exact match"
+	for _, c := range []struct {
+		name, rows   string
+		says, silent []string
+	}{
+		{"no splits", `{"text": "a", "target": "Walking, upright; 2 steps"}`, []string{"unsplit rows"}, []string{"none rows", hint}},
+		{"splits", `{"text": "a", "target": "up", "split": "train"}` + "\n" + `{"text": "b", "target": "up", "split": "test"}`, []string{"train rows", "test rows"}, []string{"unsplit", hint}},
+		{"another script", `{"text": "a", "target": "走路"}` + "\n" + `{"text": "b", "target": "walking"}`, []string{"targets of 1 rows", hint}, nil},
+		{"letters with marks", `{"text": "a", "target": "naïve"}`, []string{hint}, nil},
+	} {
+		dir := t.TempDir()
+		if err := os.WriteFile(filepath.Join(dir, "metadata.jsonl"), []byte(c.rows+"\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		out, errOut, code := mlecs("data", "inspect", dir)
+		if code != exitOK {
+			t.Errorf("%s: %d, %s", c.name, code, errOut)
+		}
+		for _, s := range c.says {
+			if !strings.Contains(out, s) {
+				t.Errorf("%s: %q is not said:\n%s", c.name, s, out)
+			}
+		}
+		for _, s := range c.silent {
+			if strings.Contains(out, s) {
+				t.Errorf("%s: %q is said:\n%s", c.name, s, out)
+			}
+		}
+	}
+}
+
 func TestModelTrain(t *testing.T) {
 	dir := t.TempDir()
 	text := filepath.Join(dir, "words.txt")

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"fmt"
 	"strings"
 
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"github.com/mlecs/mlecs/learn/experiment"
@@ -31,6 +33,13 @@ func dtypeVar(fs *pflag.FlagSet, f *dtypeFlag, usage string) {
 // dtypeOfNodesVar adds --base-dtype of all nodes of a testnet or an experiment.
 func dtypeOfNodesVar(fs *pflag.FlagSet, s *experiment.Setting) {
 	fs.StringVar(&s.BaseDType, dtypeFlagName, s.BaseDType, "with what digits nodes store frozen base models in memory: "+dtypeNames()+" (default fp32)")
+}
+
+// noteShortfall tells who asked for d if this machine takes something else.
+func noteShortfall(cmd *cobra.Command, d kernel.DType) {
+	if said := d.Shortfall(); said != "" {
+		fmt.Fprintf(cmd.ErrOrStderr(), "--%s: %s.\n", dtypeFlagName, said)
+	}
 }
 
 func dtypeNames() string { return strings.Join(kernel.DTypes(), ", ") }

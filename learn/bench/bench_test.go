@@ -5,6 +5,7 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/mlecs/mlecs/learn/bench"
@@ -62,6 +63,23 @@ func TestStepComparesTheStoredBase(t *testing.T) {
 	for _, name := range []string{"frozen maps", "frozen maps, backward", "attention, backward", "LoRA", "norms", "cross-entropy", "AdamW"} {
 		if !slices.ContainsFunc(p.Parts, func(part bench.Part) bool { return part.Name == name && part.Bound != "" && part.Time > 0 }) {
 			t.Errorf("the profile lacks %q: %+v", name, p.Parts)
+		}
+	}
+}
+
+// TestProductsOfBytesHaveNoRoofline: the peak is that of float32, which they exceed.
+func TestProductsOfBytesHaveNoRoofline(t *testing.T) {
+	s, err := bench.MeasureStep(t.Context(), tiny(), bench.StepOptions{Steps: 1, DType: kernel.W8A8, Profile: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := kernel.W8A8.OnThisMachine().String(); s.Base.DType != want {
+		t.Errorf("the base is stored as %s, want %s", s.Base.DType, want)
+	}
+	bytes := s.Base.DType == "w8a8"
+	for _, part := range s.Profile.Parts {
+		if frozen := strings.HasPrefix(part.Name, "frozen maps"); (frozen && bytes) == (part.Bound != "") && part.Name != "everything else" {
+			t.Errorf("%+v of a base stored as %s", part, s.Base.DType)
 		}
 	}
 }

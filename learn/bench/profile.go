@@ -24,13 +24,13 @@ type Peak struct {
 }
 
 // Part is one part of a step; all its calls together. Its roofline is the time that its arithmetic takes at the peak, or the transport of its
-// weights from memory, or of its activations from the cache, whichever is longest.
+// weights from memory, or of its activations from the cache, whichever is longest. Products of bytes have none: the peak is of float32.
 type Part struct {
 	Name     string  `json:"name"`
 	Calls    int     `json:"calls"`
 	Time     float64 `json:"ms"`
 	Roofline float64 `json:"roofline_ms"`
-	Bound    string  `json:"bound"` // arithmetic, memory or cache; empty where nothing is known
+	Bound    string  `json:"bound"` // arithmetic, memory or cache; empty where there is no roofline
 	GFLOPS   float64 `json:"gflops"`
 }
 
@@ -52,13 +52,8 @@ func measureProfile(ctx context.Context, s *stepper, n int) (*Profile, error) {
 	}
 	for _, w := range meter.Parts() {
 		part := Part{Name: w.Name, Calls: w.Calls, Time: milliseconds(w.Time)}
-		for _, need := range []struct {
-			bound string
-			ms    float64
-		}{{"arithmetic", w.FLOPs / p.GFLOPS / 1e6}, {"memory", w.Weights / p.Memory * 1e3}, {"cache", w.Bytes / p.Cache * 1e3}} {
-			if need.ms > part.Roofline {
-				part.Roofline, part.Bound = need.ms, need.bound
-			}
+		if s.dtype != kernel.W8A8 || !w.Frozen {
+			part.Roofline, part.Bound = p.roofline(w)
 		}
 		if part.Time > 0 {
 			part.GFLOPS = w.FLOPs / part.Time / 1e6
@@ -66,6 +61,18 @@ func measureProfile(ctx context.Context, s *stepper, n int) (*Profile, error) {
 		p.Parts = append(p.Parts, part)
 	}
 	return p, nil
+}
+
+func (p *Peak) roofline(w op.Work) (ms float64, bound string) {
+	for _, need := range []struct {
+		bound string
+		ms    float64
+	}{{"arithmetic", w.FLOPs / p.GFLOPS / 1e6}, {"memory", w.Weights / p.Memory * 1e3}, {"cache", w.Bytes / p.Cache * 1e3}} {
+		if need.ms > ms {
+			ms, bound = need.ms, need.bound
+		}
+	}
+	return ms, bound
 }
 
 func milliseconds(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1e6 }

@@ -25,7 +25,7 @@ type Step struct {
 // StoredBase is what it costs and saves to store the base with fewer digits. Times and loss of float32 are of steps made in turn with those
 // of the Step, on the same batch.
 type StoredBase struct {
-	DType       string  `json:"dtype"`
+	DType       string  `json:"dtype"` // as it is stored: int8 where w8a8 was asked for and the machine cannot
 	Params      int64   `json:"params"`
 	Bytes       int64   `json:"bytes"` // at rest in memory
 	Loss        float64 `json:"loss"`  // of the first step
@@ -40,6 +40,7 @@ var objective = model.Objective{LM: 1, LR: 1e-4, Clip: 1}
 type stepper struct {
 	model *model.Model
 	batch model.Batch
+	dtype kernel.DType // of the base
 	seed  uint64
 	first float64 // loss of the first step
 }
@@ -49,7 +50,7 @@ func newStepper(w Workload) (*stepper, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &stepper{model: m, batch: w.batch(w.Rows)}, nil
+	return &stepper{model: m, batch: w.batch(w.Rows), dtype: w.Base.DType()}, nil
 }
 
 func (s *stepper) step() error {
@@ -95,7 +96,7 @@ func MeasureStep(ctx context.Context, w Workload, o StepOptions) (Step, error) {
 	}
 	result.Timing, result.Machine = times[0], machine()
 	result.Base = &StoredBase{
-		DType: o.DType.String(), Params: stored.Base.Params(), Bytes: stored.Base.Bytes(), Loss: few.first, Float32Loss: full.first, Float32: times[1],
+		DType: few.dtype.String(), Params: stored.Base.Params(), Bytes: stored.Base.Bytes(), Loss: few.first, Float32Loss: full.first, Float32: times[1],
 	}
 	return result, o.profile(ctx, few, &result)
 }

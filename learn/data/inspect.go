@@ -6,6 +6,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/mlecs/mlecs/learn/metric"
 )
 
 // Report is what `mlecs data inspect` prints.
@@ -37,10 +39,11 @@ type TargetReport struct {
 	MinWords  int     `json:"min_words"`
 	MeanWords float64 `json:"mean_words"`
 	MaxWords  int     `json:"max_words"`
+	Unseen    int     `json:"unseen"` // rows whose target has letters or digits that Rouge does not see
 }
 
-// none stands for an absent split or domain in a report.
-const none = "none"
+// None stands for an absent split or domain in a report.
+const None = "none"
 
 // Inspect opens dir, decodes every file, and counts. Files that cannot be decoded are an error that names up to ten.
 func Inspect(dir string) (*Report, error) {
@@ -54,7 +57,7 @@ func Inspect(dir string) (*Report, error) {
 	}
 	sequences := make(map[string]bool)
 	for _, row := range s.Rows {
-		split, domain := cmp.Or(row.Split, none), cmp.Or(row.Domain, none)
+		split, domain := cmp.Or(row.Split, None), cmp.Or(row.Domain, None)
 		r.Splits[split]++
 		if r.Domains[domain] == nil {
 			r.Domains[domain] = make(map[string]int)
@@ -86,6 +89,9 @@ func inspectTargets(rows []Row) TargetReport {
 			continue
 		}
 		distinct[row.Target] = true
+		if !metric.Sees(row.Target) {
+			t.Unseen++
+		}
 		n := len(strings.Fields(row.Target))
 		if with == 0 {
 			t.MinWords = n

@@ -10,7 +10,7 @@ import (
 // is fused with another, so that every implementation has the same bits.
 
 // bytePanels is a matrix B [k, n] of bytes: panels of byteCols columns, in each of which a group of rows is four rows at a time, column by
-// column. Bytes count from 128 on, because of what VPDPBUSD multiplies, one factor is without a sign.
+// column. Bytes count from 128 on: one factor of VPDPBUSD has no sign.
 type bytePanels struct {
 	k, n   int
 	bytes  []uint8   // by panel, group, four rows, column, row

@@ -4,7 +4,7 @@
 
 package kernel
 
-// tileVNNI is tileBytes with the integer products of AVX-512 VNNI.
+// tileVNNI is byteTile.portable with the integer products of AVX-512 VNNI.
 //
 //go:noescape
 func tileVNNI(rows int, cols int, groups int, alpha float32, a *int8, arow int, ascale *float32, correction *int32, scaleRow int, b *uint8, bscale *float32, sums *float32, beta float32, c *float32, ldc int)

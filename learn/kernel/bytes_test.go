@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"runtime"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/mlecs/mlecs/learn/kernel"
@@ -171,6 +172,9 @@ func TestOnThisMachine(t *testing.T) {
 			}
 			if got := d.OnThisMachine(); got != want {
 				t.Errorf("%v is stored as %v, want %v", d, got, want)
+			}
+			if said := d.Shortfall(); (said != "") != (want != d) || said != "" && !strings.Contains(said, "stored as int8") {
+				t.Errorf("%v, stored as %v: %q", d, want, said)
 			}
 		}
 	})

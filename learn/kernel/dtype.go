@@ -51,6 +51,15 @@ func (d DType) OnThisMachine() DType {
 	return d
 }
 
+// Shortfall says, to who asked for d, that this machine takes something else, and why; it is empty where d is what is taken.
+func (d DType) Shortfall() string {
+	taken := d.OnThisMachine()
+	if taken == d {
+		return ""
+	}
+	return fmt.Sprintf("%v needs a processor with AVX-512 VNNI: here bases are stored as %v instead, and steps are about as fast as with %v", d, taken, Float32)
+}
+
 // scaleGroup is how many neighbours of a row share a scale.
 const scaleGroup = 64
 

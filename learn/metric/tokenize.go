@@ -1,7 +1,26 @@
 package metric
 
+import "unicode"
+
 // stemFrom is the shortest token that rouge_score stems: it leaves tokens of three characters and fewer alone.
 const stemFrom = 4
+
+// Sees tells whether all letters and digits of text count for Rouge, as rouge_score computes it: it keeps those of ASCII. An answer
+// equal to a text in another script, of which nothing counts, scores 0; exact match sees every letter.
+func Sees(text string) bool {
+	for _, r := range text {
+		if r > unicode.MaxASCII && r != kelvinSign && r != dottedI && (unicode.IsLetter(r) || unicode.IsDigit(r)) {
+			return false
+		}
+	}
+	return true
+}
+
+// Characters beyond ASCII that Python's lower case brings into it.
+const (
+	kelvinSign = '\u212a'
+	dottedI    = '\u0130'
+)
 
 // tokenize lower-cases text and splits it into runs of a-z and 0-9.
 //
@@ -28,9 +47,9 @@ func tokenize(text string, stem bool) []string {
 			word = append(word, byte(r))
 		case 'A' <= r && r <= 'Z':
 			word = append(word, byte(r-'A'+'a'))
-		case r == '\u212a':
+		case r == kelvinSign:
 			word = append(word, 'k')
-		case r == '\u0130':
+		case r == dottedI:
 			word = append(word, 'i')
 			flush()
 		default:

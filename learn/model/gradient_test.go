@@ -10,7 +10,9 @@ import (
 // modality, with fourth-order central differences along a random direction of every parameter.
 func TestGradientsOfTheWholeModel(t *testing.T) {
 	for _, family := range []Family{GPT2, Llama} {
-		t.Run(family.String(), func(t *testing.T) { testGradients(t, family) })
+		eachKernel(t, family.String(), func(t *testing.T, name string) {
+			t.Run(name, func(t *testing.T) { testGradients(t, family) })
+		})
 	}
 }
 

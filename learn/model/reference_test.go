@@ -328,8 +328,8 @@ func testReferenceGreedy(t *testing.T, name string) {
 	}
 }
 
-func TestReferenceGPT2Merged(t *testing.T)  { testReferenceMerged(t, "gpt2-tiny") }
-func TestReferenceLlamaMerged(t *testing.T) { testReferenceMerged(t, "llama-tiny") }
+func TestReferenceGPT2Merged(t *testing.T)  { eachKernel(t, "gpt2-tiny", testReferenceMerged) }
+func TestReferenceLlamaMerged(t *testing.T) { eachKernel(t, "llama-tiny", testReferenceMerged) }
 
 func testReferenceMerged(t *testing.T, name string) {
 	c := loadReference(t, name)

@@ -26,6 +26,7 @@ type mark struct {
 // come from memory, and those of activations, which a step of a small batch finds in the caches.
 type Work struct {
 	Name    string
+	Frozen  bool // products with the base, however it is stored
 	Calls   int
 	Time    time.Duration
 	FLOPs   float64
@@ -88,7 +89,8 @@ func (m *Meter) Parts() []Work {
 	}
 	var all []Work
 	for p, s := range sums {
-		if s.Name = partNames[p]; s.Calls > 0 {
+		s.Name, s.Frozen = partNames[p], part(p) == partFrozen || part(p) == partFrozenGrad
+		if s.Calls > 0 {
 			all = append(all, s)
 		}
 	}

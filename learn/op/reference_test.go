@@ -11,6 +11,7 @@ import (
 	"gorgonia.org/tensor"
 
 	"github.com/mlecs/mlecs/learn/adapter"
+	"github.com/mlecs/mlecs/learn/kernel"
 )
 
 // gramCase is one case of the reference numbers: smoothing "ls0" and "ls0.1".
@@ -62,6 +63,19 @@ func loadGram(t *testing.T) (cases []gramCase, tau float64, vectors map[string]a
 }
 
 func TestReferenceGram(t *testing.T) {
+	used := kernel.Active()
+	defer kernel.Use(used)
+	for _, name := range kernel.Kernels() {
+		t.Run(name, func(t *testing.T) {
+			if err := kernel.Use(name); err != nil {
+				t.Fatal(err)
+			}
+			testReferenceGram(t)
+		})
+	}
+}
+
+func testReferenceGram(t *testing.T) {
 	cases, tau, vectors := loadGram(t)
 	if len(cases) == 0 {
 		t.Fatal("no cases")

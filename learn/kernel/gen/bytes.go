@@ -37,7 +37,7 @@ var (
 func (t byteTile) write() {
 	t.Function("tileVNNI")
 	t.Attributes(attr.NOSPLIT)
-	t.Doc("tileVNNI is tileBytes with the integer products of AVX-512 VNNI.")
+	t.Doc("tileVNNI is byteTile.portable with the integer products of AVX-512 VNNI.")
 	t.Pragma("noescape")
 	t.SignatureExpr("func(rows, cols, groups int, alpha float32, a *int8, arow int, ascale *float32, correction *int32, scaleRow int, b *uint8, bscale *float32, sums *float32, beta float32, c *float32, ldc int)")
 	t.Load(t.Param("rows"), rowsLeft)
