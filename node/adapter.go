@@ -126,7 +126,7 @@ func (v *view) startOf(d *deltaEntry, c record.Component) (*record.Component, er
 // describeAdapter fills in what the component, its base model and the federation's method tell.
 func (v *view) describeAdapter(a *api.Adapter, c record.Component, base cid.Cid) error {
 	if v.genesis == nil {
-		return errNoFederation
+		return noFederation()
 	}
 	a.Alpha, a.Dropout = v.genesis.method.Spec.Alpha, v.genesis.method.Spec.LoRADrop
 	a.Component, a.Base = v.component(c), api.Model{CID: base.String()}

@@ -125,7 +125,7 @@ func checkStopped(t *testing.T, m *member, history []api.Round) {
 	if err != nil || d.CID != history[2].Inputs[0].Delta {
 		t.Errorf("delta by prefix: %+v, %v", d, err)
 	}
-	if _, err := src.Delta(t.Context(), "bafy"); err == nil || !strings.Contains(err.Error(), "ambiguous") {
+	if _, err := src.Delta(t.Context(), "bafy"); err == nil || !strings.Contains(err.Error(), "ambiguous") || !strings.Contains(err.Error(), "there are bafyrei") {
 		t.Errorf("delta by a prefix of all: %v", err)
 	}
 	models, err := src.Models(t.Context())

@@ -95,7 +95,7 @@ func (v *view) sweep(rounds int) (*api.Swept, error) {
 	case rounds == 0:
 		return nil, api.Advise(fmt.Errorf("collect garbage: %w: this node keeps all rounds", api.ErrBadRequest), "say how many to keep with --keep-rounds")
 	case v.genesis == nil:
-		return nil, fmt.Errorf("collect garbage: %w", errNoFederation)
+		return nil, fmt.Errorf("collect garbage: %w", noFederation())
 	}
 	keep, err := v.wanted(rounds)
 	if err != nil {

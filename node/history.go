@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 
 	"github.com/ipfs/go-cid"
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -161,24 +162,41 @@ func (v *view) named(what, command, prefix string, kinds ...record.Kind) (*recor
 			return nil, err
 		}
 	}
-	ambiguous := len(ids) == maxNamed
+	var fit []string
 	for _, id := range ids {
 		r, err := v.store.Record(id)
 		if err != nil {
 			return nil, err
 		}
 		if r.Version == record.Version && slices.Contains(kinds, r.Kind) {
-			ambiguous = ambiguous || found != nil
+			fit = append(fit, id.String())
 			found = r
 		}
 	}
 	switch {
-	case ambiguous:
-		return nil, api.Advise(fmt.Errorf("%s %q: %w: several begin so", what, prefix, api.ErrAmbiguous), "give more characters")
+	case len(fit) > 1 || len(ids) == maxNamed:
+		return nil, api.Advise(fmt.Errorf("%s %q: %w: several begin so", what, prefix, api.ErrAmbiguous), "give more characters%s", someOf(fit, len(prefix)))
 	case found == nil:
 		return nil, api.Advise(fmt.Errorf("%s %q: %w", what, prefix, api.ErrNotFound), "list them with `mlecs %s`", command)
 	}
 	return found, nil
+}
+
+// someOf names the first CIDs of a sorted list that fit a prefix of n characters, each cut to where it is surely the only one.
+func someOf(fit []string, n int) string {
+	const most, further = 4, 12
+	if len(fit) == 0 {
+		return ""
+	}
+	var names []string
+	for _, id := range fit[:min(len(fit), most)] {
+		names = append(names, id[:min(len(id), max(n, len("bafyrei"))+further)])
+	}
+	more := ""
+	if len(fit) > most {
+		more = " and others"
+	}
+	return ": there are " + strings.Join(names, ", ") + more
 }
 
 // delta is a delta as the API shows it.

@@ -48,12 +48,13 @@ func (l logLevels) list() []api.LogLevel {
 
 // set changes one level, or all.
 func (l logLevels) set(want api.LogLevel) error {
+	const example = "for instance: mlecs log p2p debug"
 	level, err := Config{Log: want.Level}.logLevel()
 	if err != nil {
-		return fmt.Errorf("%w: %w", api.ErrBadRequest, err)
+		return api.Advise(fmt.Errorf("%w: %w", api.ErrBadRequest, err), example)
 	}
 	if want.Subsystem != allLogs && !slices.Contains(subsystems, want.Subsystem) {
-		return fmt.Errorf("%w: no subsystem is called %.40q; there are %s, and %s", api.ErrBadRequest, want.Subsystem, strings.Join(subsystems, ", "), allLogs)
+		return api.Advise(fmt.Errorf("%w: no subsystem is called %.40q; there are %s, and %s", api.ErrBadRequest, want.Subsystem, strings.Join(subsystems, ", "), allLogs), example)
 	}
 	for name, v := range l {
 		if want.Subsystem == allLogs || want.Subsystem == name {

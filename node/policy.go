@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
 
 	"github.com/ipfs/go-cid"
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -102,7 +103,7 @@ func (v *runningView) ChangePolicy(ctx context.Context, c api.PolicyChange) (*ap
 // changePolicy signs the policy in force with a change.
 func (v *view) changePolicy(c api.PolicyChange) (*record.Signed, error) {
 	if v.genesis == nil {
-		return nil, fmt.Errorf("change the policy: %w", errNoFederation)
+		return nil, fmt.Errorf("change the policy: %w", noFederation())
 	}
 	founder, err := v.home.founder()
 	if errors.Is(err, fs.ErrNotExist) {
@@ -124,7 +125,8 @@ func (v *view) changePolicy(c api.PolicyChange) (*record.Signed, error) {
 	set(&p.KeepRounds, c.KeepRounds)
 	kind, body, err := record.NewBody(&p)
 	if err != nil {
-		return nil, fmt.Errorf("change the policy: %w: %w", api.ErrBadRequest, err)
+		_, why, _ := strings.Cut(err.Error(), record.ErrInvalid.Error()+": ")
+		return nil, api.Advise(fmt.Errorf("change the policy: %w: %s", api.ErrBadRequest, why), "see what each flag takes with `mlecs federation policy set --help`, and what is in force with `mlecs federation policy`")
 	}
 	seq, err := v.store.NextSeq(v.genesis.Founder)
 	if err != nil {

@@ -71,6 +71,11 @@ type membership struct {
 // errNoFederation says that a home is no member yet.
 var errNoFederation = errors.New("home is in no federation")
 
+// noFederation is errNoFederation with what to do about it.
+func noFederation() error {
+	return api.Advise(errNoFederation, "create one with `mlecs federation create`, or join one with `mlecs join TOKEN`")
+}
+
 // loadMembership reads the home's membership; errNoFederation if it has none.
 func loadMembership(s *storage.Store) (*membership, error) {
 	var m membership
@@ -79,7 +84,7 @@ func loadMembership(s *storage.Store) (*membership, error) {
 		return nil, err
 	}
 	if !ok {
-		return nil, api.Advise(errNoFederation, "create one with `mlecs federation create`, or join one with `mlecs join TOKEN`")
+		return nil, noFederation()
 	}
 	return &m, nil
 }

@@ -75,6 +75,9 @@ func RowOfFiles(files map[string]string, text string) (*api.Rows, error) {
 		if err != nil {
 			return nil, fmt.Errorf("file for modality %q: %w", modality, err)
 		}
+		if err := data.CheckType(files[modality]); err != nil {
+			return nil, api.Advise(fmt.Errorf("modality %q: %w", modality, err), "convert it: a picture to png or jpg, a sound to wav, readings to csv")
+		}
 		name := path.Join(modality, filepath.Base(files[modality]))
 		row.Files[modality] = name
 		if err := out.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: name, Size: int64(len(b)), Mode: 0o600}); err != nil {

@@ -3,8 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 
 	"github.com/jedib0t/go-pretty/v6/table"
@@ -38,10 +36,6 @@ func newDeltaShowCommand() *cobra.Command {
 }
 
 func showDelta(p *page, d *api.Delta) {
-	metrics := make([]string, 0, len(d.Metrics))
-	for _, name := range slices.Sorted(maps.Keys(d.Metrics)) {
-		metrics = append(metrics, fmt.Sprintf("%s %.4f", name, d.Metrics[name]))
-	}
 	p.fields(
 		"delta", d.CID,
 		"round", fmt.Sprintf("%d", d.Round),
@@ -52,7 +46,7 @@ func showDelta(p *page, d *api.Delta) {
 		"rows", fmt.Sprintf("%d private, %d public", d.Rows, d.PublicRows),
 		"parameters", countText(d.Params),
 		"size", bytesText(d.Bytes),
-		"metrics", strings.Join(metrics, ", "),
+		"metrics", metricsText(d.Metrics),
 		"base model", d.Base,
 		"parents", strings.Join(d.Parents, "\n"),
 	)

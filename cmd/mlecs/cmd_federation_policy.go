@@ -143,6 +143,9 @@ A node holds to it from its next round on. The home must hold the founder key; i
 			c.Quorum = &quorum
 		}
 		if given("deadline") {
+			if ms <= 0 {
+				return usageError{fmt.Errorf("--deadline %s: a round needs at least a millisecond, and mostly minutes, such as 10m", deadline)}
+			}
 			c.Deadline = &ms
 		}
 		if !any {

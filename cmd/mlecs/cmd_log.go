@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/spf13/cobra"
@@ -12,15 +14,21 @@ import (
 func newLogCommand() *cobra.Command {
 	f := &homeFlags{}
 	var asJSON bool
+	subsystems, levels := []string{"all", "node", "learner", "p2p"}, []string{"debug", "info", "warn", "error"}
 	cmd := &cobra.Command{
 		Use: "log [SUBSYSTEM LEVEL]", Short: "Show or set what a running node logs",
 		Long: `Without arguments it shows the log level of every subsystem of the running node. With two it sets that of a subsystem, or of all,
 to debug, info, warn or error, until the node stops; the level at start is "log" in config.yaml.`,
 		Example:           "  mlecs log\n  mlecs log p2p debug\n  mlecs log all info --node edge-1",
-		ValidArgsFunction: inTurn([]string{"all", "node", "learner", "p2p"}, []string{"debug", "info", "warn", "error"}),
+		ValidArgsFunction: inTurn(subsystems, levels),
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) != 0 && len(args) != 2 {
 				return usageError{fmt.Errorf("%s takes a subsystem and a level, or nothing", cmd.CommandPath())}
+			}
+			for i, known := range [][]string{subsystems, levels}[:len(args)] {
+				if !slices.Contains(known, args[i]) {
+					return usageError{fmt.Errorf("%s %q: it takes %s", []string{"subsystem", "level"}[i], args[i], strings.Join(known, ", "))}
+				}
 			}
 			return nil
 		},

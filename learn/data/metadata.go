@@ -235,10 +235,15 @@ func filePath(modality string, value any) (string, error) {
 		return "", fmt.Errorf("path %s is not within the data set's folder", file)
 	}
 	file = path.Clean(file)
+	return file, CheckType(file)
+}
+
+// CheckType refuses a file whose extension tells no kind.
+func CheckType(file string) error {
 	if kindOf[strings.ToLower(path.Ext(file))] == "" {
-		return "", fmt.Errorf("file %s has an unknown type; known are %s", file, strings.Join(slices.Sorted(maps.Keys(kindOf)), " "))
+		return fmt.Errorf("file %s has an unknown type; known are %s", file, strings.Join(slices.Sorted(maps.Keys(kindOf)), " "))
 	}
-	return file, nil
+	return nil
 }
 
 // EncodeRows writes rows as the lines of a metadata.jsonl: id, files, text, target, domain and split, then the other

@@ -35,7 +35,7 @@ func (p RoundPolicy) validate(c *checker) {
 func (p *Policy) validate(c *checker) {
 	p.Round.validate(c)
 	if p.Round.Deadline == 0 {
-		c.failf("a policy without a deadline")
+		c.failf("the deadline is 0, and a round needs one")
 	}
 	c.steps("steps on public rows", p.Steps.CCL, 0)
 	c.steps("steps on private rows", p.Steps.AMT, 0)

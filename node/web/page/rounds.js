@@ -89,13 +89,30 @@ function mark(kind, cid, label, x, y, shape, text) {
     h('title', {}, label), shape, h('text', { 'text-anchor': 'middle', y: kind === 'delta' ? 20 : 26 }, text));
 }
 
+// What the metrics of records mean, with their units; cmd/mlecs/metric.go has the same.
+const meanings = {
+  amt_lm: 'loss on private rows, nats a token', ccl_soft: 'distance to the super-peer\u2019s answers, nats a token', ccl_contrast: 'contrastive loss on public rows, no unit',
+  large_lm: 'large model: loss on public rows, nats a token', large_soft: 'large model: distance to the small models\u2019 answers, nats a token', large_contrast: 'large model: contrastive loss, no unit',
+  proxy_lm: 'small model: loss on public rows, nats a token', proxy_soft: 'small model: distance to the large model\u2019s answers, nats a token',
+  fit: 'public rows answered exactly, share from 0 to 1', rejected: 'components left out of the mean', transferred: 'components that the large model took over',
+  dp_epsilon: 'epsilon of differential privacy, no unit', dp_delta: 'delta of differential privacy, a probability',
+};
+
+function metrics(of) {
+  const told = Object.entries(of || {});
+  return told.length ? h('ul', { class: 'metrics' }, told.map(([name, v]) => {
+    const [kind, family] = name.split('/');
+    const means = Object.hasOwn(meanings, kind) ? `, ${meanings[kind]}` : '';
+    return h('li', {}, `${name} ${v && Math.abs(v) < 0.001 ? v.toExponential(1) : v.toFixed(3)}${means}${family ? `, family ${family}` : ''}`);
+  })) : '-';
+}
+
 /** Shows the chosen part, or another one if none is chosen. */
 function show(box, parts, nameOf, other) {
   const cid = parts.has(chosen) ? chosen : other;
   for (const e of box.querySelectorAll('[data-cid]')) e.classList.toggle('on', e.dataset.cid === cid);
   for (const e of box.querySelectorAll('[data-of]')) e.classList.toggle('on', e.dataset.of === cid);
   const { round, delta, input } = parts.get(cid);
-  const metrics = (m) => Object.entries(m || {}).map(([k, v]) => `${k} ${v.toFixed(3)}`).join(', ') || '-';
   const facts = round
     ? [['Aggregate', round.aggregate], ['Round', String(round.round)], ['Made by', `${nameOf(round.leader)}, ${clock(round.created)}`], ['Inputs', round.inputs.length === 1 ? '1 delta' : `${round.inputs.length} deltas`], ['Metrics', metrics(round.metrics)]]
     : [['Delta', input.delta], ['Author', nameOf(input.author)], ['Weight', input.weight.toFixed(3)], ['Modalities', input.modalities.join(', ')],
