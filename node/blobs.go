@@ -113,12 +113,21 @@ func (n *Node) fetchBlobs(ctx context.Context, blobs []record.Blob, author peer.
 		}
 		g.Go(func() error {
 			if err := n.network.FetchBlob(ctx, b, []peer.ID{author}, nil); err != nil {
-				return fmt.Errorf("blob %s: %w: %w", b.CID, errNotFetched, err)
+				return fmt.Errorf("blob %s: %w", b.CID, notFetched(err))
 			}
 			return nil
 		})
 	}
 	return g.Wait()
+}
+
+// notFetched marks the error of a fetch as errNotFetched, unless there is no room here: then nobody else is to blame, and an aggregate must not be
+// passed over as out of reach.
+func notFetched(err error) error {
+	if noRoom(err) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", errNotFetched, err)
 }
 
 // decoding is held while a delta is decoded to see whether it can be: memory has to have room for one component, however many arrive.

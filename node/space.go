@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"errors"
+	"syscall"
 	"time"
 
 	"github.com/mlecs/mlecs/node/api"
@@ -22,17 +23,25 @@ func (n *Node) room() error {
 	return nil
 }
 
+// noRoom tells whether an error is that of a full disk or quota.
+func noRoom(err error) bool {
+	return errors.Is(err, storage.ErrNoSpace) || errors.Is(err, syscall.ENOSPC)
+}
+
 // tight tells whether there is little room left.
 func (n *Node) tight() bool {
+	if n.cfg.DiskQuota == 0 { // the size of the home, which takes a look at each of its files, does not matter
+		return n.room() != nil
+	}
 	space, err := n.store.Space()
-	return n.room() != nil || err == nil && space.Quota > 0 && float64(space.Used) > spaceTight*float64(space.Quota)
+	return n.room() != nil || err == nil && float64(space.Used) > spaceTight*float64(space.Quota)
 }
 
 // makeRoom gives up rounds beyond what the node otherwise keeps, the oldest first and down to keepCheckpoints, while there is little room. A node
 // that keeps all rounds gives up none.
 func (n *Node) makeRoom() {
 	keep, newest := n.genesis.keepRounds(n.ledger, n.cfg), n.ledger.newest(nil)
-	if newest == nil || newest.body.Round == n.roomMade || !n.tight() {
+	if newest == nil || newest.body.Round == n.roomMade || keep <= keepCheckpoints || !n.tight() {
 		return
 	}
 	n.roomMade = newest.body.Round // nothing more can be given up before the next round

@@ -21,7 +21,7 @@ const (
 	// While one peer brings records no other is asked, which would send the same ones. One that does not holds up nobody.
 	reconcileAtOnce = 4
 	reconcileStall  = 2 * time.Second
-	reconcileLeast  = 16 // records accepted in that time
+	reconcileLeast  = 16 // records that were not here, received in that time
 )
 
 // reconcileWith asks for a sync with p soon. If many are waiting already, p has to wait for the periodic one.
@@ -42,7 +42,7 @@ func (n *Network) reconcileLoop(ctx context.Context) error {
 	defer running.Wait()
 	var waiting []peer.ID // each once
 	busy, ended := make(map[peer.ID]bool), make(chan peer.ID, reconcileAtOnce)
-	allowed, taken := 1, int64(0)
+	allowed, brought := 1, int64(0)
 	for {
 		for len(busy) < allowed {
 			next := slices.IndexFunc(waiting, func(p peer.ID) bool { return !busy[p] })
@@ -71,8 +71,8 @@ func (n *Network) reconcileLoop(ctx context.Context) error {
 				allowed = 1
 			}
 		case <-stall.C:
-			before := taken
-			if taken = n.sync.taken.Load(); len(busy) > 0 && taken-before < reconcileLeast {
+			before := brought
+			if brought = n.sync.brought.Load(); len(busy) > 0 && brought-before < reconcileLeast {
 				allowed = min(len(busy)+1, reconcileAtOnce)
 			}
 		}

@@ -66,7 +66,7 @@ type syncService struct {
 	ctx     context.Context // ends with close
 	cancel  context.CancelFunc
 	tasks   sync.WaitGroup // served exchanges
-	taken   atomic.Int64   // records accepted
+	brought atomic.Int64   // records received that were not here
 
 	mu      sync.Mutex
 	closed  bool

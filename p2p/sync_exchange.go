@@ -217,6 +217,9 @@ func (x *exchange) takeRecords(ctx context.Context) error {
 		if signed == nil {
 			continue
 		}
+		if !x.s.cfg.store.HasRecord(signed.CID) {
+			x.s.brought.Add(1)
+		}
 		waiting = append(waiting, signed)
 		if size += len(envelope); len(waiting) == storage.MaxPut || size >= syncBatch {
 			if err := x.take(ctx, waiting); err != nil {
@@ -262,7 +265,6 @@ func (x *exchange) take(ctx context.Context, list []*record.Signed) error {
 		switch {
 		case err == nil:
 			x.result.Received++
-			x.s.taken.Add(1)
 			if signed.Kind.Membership() {
 				x.s.refused.clear()
 			}

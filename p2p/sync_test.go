@@ -501,6 +501,41 @@ func TestDrippingPeerIsGivenUp(t *testing.T) {
 	}
 }
 
+// Records count as they come, not when some of them are stored at once: a slow link would seem to bring nothing for seconds.
+func TestRecordsCountAsTheyCome(t *testing.T) {
+	w := newWriter(t, 1)
+	const records = 20
+	hang := make(chan struct{})
+	slow := speaking(t, nil, func(s network.Stream) {
+		for seq := uint64(1); seq <= records; seq++ {
+			s.Write(frame(w.note(t, seq, "text").Envelope))
+		}
+		<-hang
+		s.Reset()
+	})
+	a := newSyncNode(t)
+	connect(t, a.host, slow)
+	ended := make(chan struct{})
+	go func() {
+		a.sync.Sync(t.Context(), slow.ID())
+		close(ended)
+	}()
+	for deadline := time.Now().Add(10 * time.Second); a.sync.brought.Load() < records; time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Errorf("%d records count, want %d", a.sync.brought.Load(), records)
+			break
+		}
+	}
+	if n := a.store.Count(); n != 0 {
+		t.Errorf("%d records are stored before the batch is full", n)
+	}
+	close(hang)
+	<-ended
+	if n := a.store.Count(); n != records {
+		t.Errorf("%d records are stored, want %d", n, records)
+	}
+}
+
 func TestCloseEndsSync(t *testing.T) {
 	a := newSyncNode(t)
 	asked, hang := make(chan struct{}), make(chan struct{})

@@ -36,6 +36,11 @@ func (s *Store) putBlob(r io.Reader) (b record.Blob, err error) {
 	if s.opt.ReadOnly {
 		return record.Blob{}, ErrReadOnly
 	}
+	if sized, ok := r.(interface{ Len() int }); ok {
+		if err := s.space.admitBlob(int64(sized.Len())); err != nil {
+			return record.Blob{}, err
+		}
+	}
 	f, err := os.CreateTemp(s.partialDir(), temporaryPattern) // mode 0600
 	if err != nil {
 		return record.Blob{}, err
@@ -43,10 +48,11 @@ func (s *Store) putBlob(r io.Reader) (b record.Blob, err error) {
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, os.Remove(f.Name()))
+			s.Recount()
 		}
 	}()
 	sum := sha256.New()
-	n, err := io.Copy(io.MultiWriter(&guardedWriter{f, s.space}, sum), onlyReader{r})
+	n, err := io.Copy(io.MultiWriter(&guardedWriter{w: f, space: s.space}, sum), onlyReader{r})
 	if err == nil {
 		err = f.Sync()
 	}
@@ -68,15 +74,18 @@ type onlyReader struct{ io.Reader }
 
 // guardedWriter asks the space guard before each write.
 type guardedWriter struct {
-	w     io.Writer
-	space *spaceGuard
+	w       io.Writer
+	space   *spaceGuard
+	written int64
 }
 
 func (g *guardedWriter) Write(b []byte) (int, error) {
-	if err := g.space.checkBlob(int64(len(b))); err != nil {
+	if err := g.space.checkBlob(g.written, int64(len(b))); err != nil {
 		return 0, err
 	}
-	return g.w.Write(b)
+	n, err := g.w.Write(b)
+	g.written += int64(n)
+	return n, err
 }
 
 func blobCID(sum hash.Hash) (cid.Cid, error) {

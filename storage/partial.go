@@ -57,7 +57,7 @@ func (p *Partial) Write(b []byte) (int, error) {
 	if p.err != nil {
 		return 0, p.err
 	}
-	n, err := (&guardedWriter{p.f, p.s.space}).Write(b)
+	n, err := (&guardedWriter{w: p.f, space: p.s.space}).Write(b)
 	p.sum.Write(b[:n])
 	p.offset += int64(n)
 	if err != nil {

@@ -225,6 +225,48 @@ func TestQuotaOfAHome(t *testing.T) {
 	}
 }
 
+// What was written of a blob before it was refused is removed again, and makes no room for the blob.
+func TestRefusedBlobMakesNoRoomForItself(t *testing.T) {
+	large := make([]byte, 700<<10)
+	for name, put := range map[string]func(*Store) error{
+		"of bytes": func(s *Store) error {
+			_, err := s.PutBlobBytes(large)
+			return err
+		},
+		"of a reader that does not tell its length": func(s *Store) error {
+			_, err := s.PutBlob(onlyReader{bytes.NewReader(large)})
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, err := Open(t.TempDir(), Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer s.Close()
+			before, err := s.Space()
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.SetQuota(before.Used + 400<<10)
+			if err := put(s); !errors.Is(err, ErrNoSpace) {
+				t.Fatalf("beyond the quota: %v", err)
+			}
+			s.Recount()
+			if err := s.Room(); !errors.Is(err, ErrNoSpace) {
+				t.Errorf("room for what was refused: %v", err)
+			}
+			s.SetQuota(before.Used + 800<<10)
+			if err := s.Room(); err != nil {
+				t.Errorf("after the quota was raised: %v", err)
+			}
+			if err := put(s); err != nil {
+				t.Errorf("after the quota was raised: %v", err)
+			}
+		})
+	}
+}
+
 func TestFullDiskRefusesAndRecovers(t *testing.T) {
 	s, err := Open(t.TempDir(), Options{})
 	if err != nil {

@@ -118,12 +118,17 @@ func DirBytes(dir string) (n int64) {
 
 // check refuses if writing n bytes would leave less than the floor. Records and state, which are small, need no more: a node at its quota still
 // starts, and hears of what happens.
-func (g *spaceGuard) check(n int64) error { return g.ask(n, g.crowded) }
+func (g *spaceGuard) check(n int64) error { return g.ask(0, n, n, g.crowded) }
 
-// checkBlob refuses also if n bytes of a blob would make the home larger than its quota.
-func (g *spaceGuard) checkBlob(n int64) error { return g.ask(n, g.overdrawn) }
+// checkBlob refuses also if n more bytes of a blob would make the home larger than its quota. The bytes written before are lost with the refusal,
+// so that the blob needs room for them, too, when it is tried again.
+func (g *spaceGuard) checkBlob(written, n int64) error { return g.ask(written, n, n, g.overdrawn) }
 
-func (g *spaceGuard) ask(n int64, refusal func(free, n int64) error) error {
+// admitBlob refuses a blob of n bytes before any are written.
+func (g *spaceGuard) admitBlob(n int64) error { return g.ask(0, n, 0, g.overdrawn) }
+
+// ask refuses n bytes, or counts those of them that are written at once.
+func (g *spaceGuard) ask(lost, n, count int64, refusal func(free, n int64) error) error {
 	free, err := g.room()
 	if err != nil {
 		return err
@@ -131,10 +136,10 @@ func (g *spaceGuard) ask(n int64, refusal func(free, n int64) error) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if err := refusal(free, n); err != nil {
-		g.refused = max(g.refused, n)
+		g.refused = max(g.refused, lost+n)
 		return err
 	}
-	g.used += n
+	g.used += count
 	return nil
 }
 
