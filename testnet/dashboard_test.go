@@ -21,7 +21,6 @@ import (
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
-	"github.com/chromedp/chromedp/kb"
 
 	"github.com/mlecs/mlecs/testnet"
 )
@@ -116,7 +115,7 @@ func TestDashboard(t *testing.T) {
 	})
 	t.Run("the model answers a dropped file", func(t *testing.T) {
 		p.run(t, chromedp.SetUploadFiles("#files", []string{rowFile(t, edge)}), chromedp.WaitVisible("#chosen-files li"),
-			chromedp.SendKeys("#ask button[type=submit]", kb.Enter))
+			chromedp.Click("#ask button[type=submit]"))
 		p.until(t, "an answer", `document.querySelector('#answer dl')?.textContent.includes('Before learning')`)
 		p.shot(t, "answer")
 	})
@@ -126,9 +125,9 @@ func TestDashboard(t *testing.T) {
 			t.Fatal(err)
 		}
 		p.run(t, chromedp.Evaluate(`document.querySelectorAll('#chosen-files button').forEach(b => b.click())`, nil),
-			chromedp.SetUploadFiles("#files", []string{bad}), chromedp.SendKeys("#ask button[type=submit]", kb.Enter))
+			chromedp.SetUploadFiles("#files", []string{bad}), chromedp.Click("#ask button[type=submit]"))
 		p.until(t, "the error", `document.querySelector('#answer .problem') !== null`)
-		p.run(t, chromedp.Evaluate(`document.querySelectorAll('#chosen-files button').forEach(b => b.click())`, nil), chromedp.SendKeys("#ask button[type=submit]", kb.Enter))
+		p.run(t, chromedp.Evaluate(`document.querySelectorAll('#chosen-files button').forEach(b => b.click())`, nil), chromedp.Click("#ask button[type=submit]"))
 		p.until(t, "advice", `document.querySelector('#answer .advice')?.textContent.includes('Choose a file')`)
 	})
 	t.Run("a phone in the dark can show it", func(t *testing.T) {
