@@ -356,7 +356,7 @@ func checkModel(t *testing.T, src api.Source, state string, round uint64) *api.E
 // trainedRound is the newest round that an edge has published a delta of.
 func trainedRound(t *testing.T, m *member) (round uint64) {
 	t.Helper()
-	deltas, err := m.source().Deltas(t.Context())
+	deltas, err := m.source().Deltas(t.Context(), api.Window{})
 	if err != nil {
 		t.Fatal(err)
 	}

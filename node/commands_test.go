@@ -232,8 +232,8 @@ func TestSourceOfAnEmptyHome(t *testing.T) {
 	}
 	for name, ask := range map[string]func() (int, error){
 		"peers":  func() (int, error) { l, err := src.Peers(t.Context()); return len(l), err },
-		"rounds": func() (int, error) { l, err := src.Rounds(t.Context()); return len(l), err },
-		"deltas": func() (int, error) { l, err := src.Deltas(t.Context()); return len(l), err },
+		"rounds": func() (int, error) { l, err := src.Rounds(t.Context(), api.Window{}); return len(l), err },
+		"deltas": func() (int, error) { l, err := src.Deltas(t.Context(), api.Window{}); return len(l), err },
 		"models": func() (int, error) { l, err := src.Models(t.Context()); return len(l), err },
 	} {
 		if n, err := ask(); err != nil || n != 0 {

@@ -102,7 +102,7 @@ func TestQuotaOfANode(t *testing.T) {
 
 func checkOneDeltaARoundOf(t *testing.T, m *member, author string) {
 	t.Helper()
-	deltas, err := m.source().Deltas(t.Context())
+	deltas, err := m.source().Deltas(t.Context(), api.Window{})
 	if err != nil {
 		t.Fatal(err)
 	}

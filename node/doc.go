@@ -16,11 +16,12 @@
 // Rounds: chain.go tells which aggregates stand and what may go into the next one, turn.go whose turn it is to close a round, pace.go how long to
 // wait, collect.go what for, cloudless.go what edges do without super-peers, policy.go what the founder may change.
 //
-// Around it: audit.go and verify.go recompute aggregates before they are taken over, members.go administers members, gc.go, fsck.go and backup.go
-// look after the disk, doctor.go examines a node from outside, trace.go and package otlp tell what a round's time went to, configkeys.go explains
+// Around it: audit.go and verify.go recompute aggregates before they are taken over, members.go administers members, rotate.go gives the node a new key, gc.go, fsck.go, backup.go
+// and space.go look after the disk, doctor.go examines a node from outside, trace.go and package otlp tell what a round's time went to, configkeys.go explains
 // the config, clock.go has the time that records say, thrift.go gives memory back while there is nothing to do. Whoever stores blobs or files before a record names them holds Node.storing.
 //
-// What every inspecting command shows comes from an api.Source: the running node's, or that of a stopped node's store.
+// What every inspecting command shows comes from an api.Source: the running node's, or that of a stopped node's store, of which recent.go reads no more
+// than it takes; history.go and lineage.go tell of rounds and deltas.
 //
 // Questions to the model (Eval, Generate) are answered by a copy of it, loaded from what the learner stored last: see current.go.
 //

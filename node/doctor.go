@@ -62,7 +62,7 @@ func (h *Home) Doctor(ctx context.Context) ([]Finding, error) {
 	if err != nil {
 		return nil, err
 	}
-	rounds, err := src.NewestRounds(ctx, clockRounds)
+	rounds, err := src.Rounds(ctx, api.Window{Last: clockRounds})
 	if err != nil {
 		return nil, err
 	}

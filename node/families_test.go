@@ -112,7 +112,7 @@ func TestLateDeltaCountsLess(t *testing.T) {
 	fast.start()
 	late := c.join("late")
 	fast.until("has seen round 1 close", func(s *api.Status) bool { return s.Round >= 1 })
-	rounds, err := fast.source().Rounds(t.Context())
+	rounds, err := fast.source().Rounds(t.Context(), api.Window{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -125,7 +125,7 @@ func TestLateDeltaCountsLess(t *testing.T) {
 	var found api.Input
 	var closed api.Round
 	fast.until("sees the late delta counted", func(*api.Status) bool {
-		rounds, err := fast.source().Rounds(t.Context())
+		rounds, err := fast.source().Rounds(t.Context(), api.Window{})
 		if err != nil {
 			return false
 		}

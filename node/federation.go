@@ -160,7 +160,7 @@ func (h *Home) CreateFederation(ctx context.Context, s FederationSpec) (id strin
 
 // founderKey makes the founder key, or takes the one that an attempt before left behind.
 func (h *Home) founderKey() (crypto.PrivKey, error) {
-	key, err := readKey(h.path(founderFile))
+	key, err := ReadKey(h.path(founderFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		return newKey(h.path(founderFile))
 	}

@@ -26,7 +26,7 @@ func TestFederation(t *testing.T) {
 	var history []api.Round
 	for name, m := range c.nodes {
 		src := m.source()
-		rounds, err := src.Rounds(t.Context())
+		rounds, err := src.Rounds(t.Context(), api.Window{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -114,7 +114,7 @@ func checkStopped(t *testing.T, m *member, history []api.Round) {
 	if s.Running || s.Phase != phaseStopped || !s.Done || s.Round != 2 || s.FedName != "tiny" || !slices.Equal(s.Modalities, []string{"sensor"}) {
 		t.Errorf("status of the stopped node %+v", s)
 	}
-	rounds, err := src.Rounds(t.Context())
+	rounds, err := src.Rounds(t.Context(), api.Window{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -199,7 +199,7 @@ func TestRestart(t *testing.T) {
 
 func checkOneDeltaARound(t *testing.T, src api.Source) {
 	t.Helper()
-	deltas, err := src.Deltas(t.Context())
+	deltas, err := src.Deltas(t.Context(), api.Window{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -246,7 +246,7 @@ func TestTakeover(t *testing.T) {
 func leaderOf(t *testing.T, m *member, round uint64) string {
 	t.Helper()
 	m.until(fmt.Sprintf("knows round %d", round), func(s *api.Status) bool { return s.Round >= round })
-	rounds, err := m.source().Rounds(t.Context())
+	rounds, err := m.source().Rounds(t.Context(), api.Window{})
 	if err != nil {
 		t.Fatal(err)
 	}

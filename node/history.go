@@ -17,18 +17,7 @@ import (
 )
 
 // Rounds are the winning aggregates, oldest first.
-func (v *view) Rounds(ctx context.Context) ([]api.Round, error) { return v.NewestRounds(ctx, 0) }
-
-// NewestRounds are the last n of these, all if n is 0.
-func (v *view) NewestRounds(_ context.Context, n int) ([]api.Round, error) { return v.rounds(0, n) }
-
-// RoundsFrom are the winning aggregates of a round and those after it, oldest first.
-func (v *view) RoundsFrom(_ context.Context, round uint64) ([]api.Round, error) {
-	return v.rounds(round, 0)
-}
-
-// rounds are at most n winning aggregates, or any number if n is 0, from a round on.
-func (v *view) rounds(from uint64, n int) ([]api.Round, error) {
+func (v *view) Rounds(_ context.Context, w api.Window) ([]api.Round, error) {
 	list := []api.Round{}
 	if v.recent == nil {
 		return list, nil
@@ -37,7 +26,7 @@ func (v *view) rounds(from uint64, n int) ([]api.Round, error) {
 		if k := len(list); k > 0 {
 			list[k-1].Seconds = math.Max(0, float64(list[k-1].Created-a.Created)/1000)
 		}
-		if a.body.Round < from || n > 0 && len(list) == n {
+		if a.body.Round < w.From || w.Last > 0 && len(list) == w.Last {
 			break
 		}
 		r, err := v.round(a)
@@ -78,33 +67,20 @@ type storedDelta struct {
 }
 
 // Deltas in order of round, author and CID.
-func (v *view) Deltas(ctx context.Context) ([]api.Delta, error) { return v.DeltasFrom(ctx, 0) }
-
-// DeltasFrom are those of a round and after it, in the same order.
-func (v *view) DeltasFrom(_ context.Context, round uint64) ([]api.Delta, error) {
-	return v.deltas(round, 0)
-}
-
-// NewestDeltas are the last n in that order, all if n is 0.
-func (v *view) NewestDeltas(_ context.Context, n int) ([]api.Delta, error) {
-	if v.store == nil || n <= 0 {
-		return v.deltas(0, 0)
-	}
-	from, err := v.store.NewestRound(record.KindDelta, n)
-	if err != nil {
-		return nil, err
-	}
-	return v.deltas(from, n)
-}
-
-// deltas are the last n of those from a round on, all if n is 0.
-func (v *view) deltas(from uint64, n int) ([]api.Delta, error) {
+func (v *view) Deltas(_ context.Context, w api.Window) ([]api.Delta, error) {
 	list := []api.Delta{}
 	if v.store == nil {
 		return list, nil
 	}
+	if w.Last > 0 {
+		newest, err := v.store.NewestRound(record.KindDelta, w.Last)
+		if err != nil {
+			return nil, err
+		}
+		w.From = max(w.From, newest)
+	}
 	var found []storedDelta
-	for r, err := range v.store.ByRound(record.KindDelta, storage.Range{From: from, To: math.MaxUint64}) {
+	for r, err := range v.store.ByRound(record.KindDelta, storage.Range{From: w.From, To: math.MaxUint64}) {
 		if err != nil {
 			return nil, fmt.Errorf("read deltas: %w", err)
 		}
@@ -115,8 +91,8 @@ func (v *view) deltas(from uint64, n int) ([]api.Delta, error) {
 	slices.SortFunc(found, func(a, b storedDelta) int {
 		return cmp.Or(cmp.Compare(a.body.Round, b.body.Round), cmp.Compare(a.Author, b.Author), compareCIDs(a.CID, b.CID))
 	})
-	if n > 0 {
-		found = found[max(0, len(found)-n):]
+	if w.Last > 0 {
+		found = found[max(0, len(found)-w.Last):]
 	}
 	for _, d := range found {
 		list = append(list, v.delta(d))

@@ -37,8 +37,8 @@ func newKey(path string) (crypto.PrivKey, error) {
 	return key, nil
 }
 
-// readKey reads an Ed25519 key, and refuses a file that others could have read.
-func readKey(path string) (crypto.PrivKey, error) {
+// ReadKey reads an Ed25519 key from a file of a home, and refuses a file that others could have read.
+func ReadKey(path string) (crypto.PrivKey, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, fmt.Errorf("read key: %w", err)
@@ -67,11 +67,11 @@ func readKey(path string) (crypto.PrivKey, error) {
 }
 
 // identity is the node's own key.
-func (h *Home) identity() (crypto.PrivKey, error) { return readKey(h.path(identityFile)) }
+func (h *Home) identity() (crypto.PrivKey, error) { return ReadKey(h.path(identityFile)) }
 
 // founder is the federation's key, in the home that created it.
 func (h *Home) founder() (crypto.PrivKey, error) {
-	key, err := readKey(h.path(founderFile))
+	key, err := ReadKey(h.path(founderFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, api.Advise(fmt.Errorf("home %s has no founder key, and is no delegate's: %w", h.Dir, fs.ErrNotExist), "do it in the home that created the federation, or in a delegate's")
 	}

@@ -27,7 +27,7 @@ func TestPrivacyIsTold(t *testing.T) {
 	if s, err := c.nodes["super"].source().Status(t.Context()); err != nil || s.Privacy != nil {
 		t.Errorf("the super-peer's status: %+v, %v", s.Privacy, err)
 	}
-	deltas, err := edge.source().Deltas(t.Context())
+	deltas, err := edge.source().Deltas(t.Context(), api.Window{})
 	if err != nil || len(deltas) != rounds {
 		t.Fatalf("%v, %v", deltas, err)
 	}

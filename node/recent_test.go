@@ -7,6 +7,7 @@ import (
 
 	"github.com/ipfs/go-cid"
 
+	"github.com/mlecs/mlecs/node/api"
 	"github.com/mlecs/mlecs/storage/record"
 )
 
@@ -89,7 +90,7 @@ func TestRecordsAreFoundByTheBeginningOfTheirCIDs(t *testing.T) {
 	if none, err := v.lastDeltaOf(idOf(t, 2)); err != nil || none != nil {
 		t.Errorf("delta of nobody %+v, %v", none, err)
 	}
-	newest, err := v.NewestDeltas(t.Context(), 3)
+	newest, err := v.Deltas(t.Context(), api.Window{Last: 3})
 	if err != nil || len(newest) != 3 || newest[0].Round != 38 || newest[2].Round != 40 {
 		t.Errorf("newest three: %+v, %v", newest, err)
 	}

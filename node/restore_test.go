@@ -75,7 +75,7 @@ func (h *Home) askDeltas(t *testing.T) ([]api.Delta, error) {
 		return nil, err
 	}
 	defer client.Close()
-	return client.Deltas(t.Context())
+	return client.Deltas(t.Context(), api.Window{})
 }
 
 // carry copies records of a kind between two homes that no nodes run on.

@@ -85,7 +85,7 @@ func (h *Home) handOver(store *storage.Store) (*api.Rotation, *record.Signed, er
 // finishRotation does steps 3 and 4 if step 2 was done, and undoes step 1 if not.
 func (h *Home) finishRotation(store *storage.Store) error {
 	path := h.path(nextIdentityFile)
-	next, err := readKey(path)
+	next, err := ReadKey(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}

@@ -55,7 +55,7 @@ func TestRotateIdentity(t *testing.T) {
 		m.until("is done", isDone)
 	}
 
-	rounds, err := second.source().Rounds(t.Context())
+	rounds, err := second.source().Rounds(t.Context(), api.Window{})
 	if err != nil || len(rounds) != 5 {
 		t.Fatalf("%d rounds, %v", len(rounds), err)
 	}

@@ -13,7 +13,7 @@ import (
 // checkCountedOnce: the history that m tells of has every round once, and no delta in two of them. It gives that history.
 func checkCountedOnce(t *testing.T, m *member) []api.Round {
 	t.Helper()
-	rounds, err := m.source().Rounds(t.Context())
+	rounds, err := m.source().Rounds(t.Context(), api.Window{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,7 +97,7 @@ func TestLateSuperPeer(t *testing.T) {
 	late.start()
 	leads := func(m *member) func(*api.Status) bool {
 		return func(*api.Status) bool {
-			rounds, err := edge.source().Rounds(t.Context())
+			rounds, err := edge.source().Rounds(t.Context(), api.Window{})
 			return err == nil && slices.ContainsFunc(rounds, func(r api.Round) bool { return r.Leader == peerID(t, m) && r.Round > 3 })
 		}
 	}
@@ -141,7 +141,7 @@ func TestCloudless(t *testing.T) {
 	super.start()
 	var first api.Round
 	edges[0].until("sees an aggregate again", func(*api.Status) bool {
-		rounds, err := edges[0].source().Rounds(t.Context())
+		rounds, err := edges[0].source().Rounds(t.Context(), api.Window{})
 		i := slices.IndexFunc(rounds, func(r api.Round) bool { return r.Round > gone })
 		if err == nil && i >= 0 {
 			first = rounds[i]
@@ -179,7 +179,7 @@ func newestDelta(t *testing.T, m *member) (newest api.Delta) {
 		t.Fatal(err)
 	}
 	defer closeSource()
-	deltas, err := src.Deltas(context.WithoutCancel(t.Context()))
+	deltas, err := src.Deltas(context.WithoutCancel(t.Context()), api.Window{})
 	if err != nil {
 		t.Fatal(err)
 	}

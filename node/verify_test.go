@@ -173,7 +173,7 @@ func TestLyingSuperPeer(t *testing.T) {
 	lie(t, liar.home, func() {
 		for _, e := range edges {
 			e.until("refuses the aggregate", func(s *api.Status) bool { return s.Disputed == 1 && strings.Contains(s.Error, errFalse.Error()) })
-			rounds, err := e.source().Rounds(t.Context())
+			rounds, err := e.source().Rounds(t.Context(), api.Window{})
 			if err != nil {
 				t.Fatal(err)
 			}

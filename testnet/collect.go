@@ -44,12 +44,12 @@ func (t *Testnet) missing(ctx context.Context) (string, error) {
 		if err != nil {
 			continue // it has ended
 		}
-		rounds, err := client.Rounds(ctx)
+		rounds, err := client.Rounds(ctx, api.Window{})
 		if err != nil {
 			client.Close()
 			return "", err
 		}
-		deltas, err := client.Deltas(ctx)
+		deltas, err := client.Deltas(ctx, api.Window{})
 		client.Close()
 		if err != nil {
 			return "", err
@@ -142,10 +142,10 @@ func ask(ctx context.Context, m Member) (f findings, err error) {
 	if f.scores, err = src.Scores(ctx); err != nil {
 		return f, err
 	}
-	if f.rounds, err = src.Rounds(ctx); err != nil {
+	if f.rounds, err = src.Rounds(ctx, api.Window{}); err != nil {
 		return f, err
 	}
-	f.deltas, err = src.Deltas(ctx)
+	f.deltas, err = src.Deltas(ctx, api.Window{})
 	return f, err
 }
 

@@ -2,11 +2,8 @@ package testnet_test
 
 import (
 	"bytes"
-	"encoding/base64"
 	"fmt"
-	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
@@ -16,6 +13,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/mlecs/mlecs/node"
 	"github.com/mlecs/mlecs/p2p"
 	"github.com/mlecs/mlecs/storage"
 	"github.com/mlecs/mlecs/storage/record"
@@ -224,15 +222,7 @@ func (w *forger) sign(key crypto.PrivKey, body any, parents ...cid.Cid) *record.
 // homeKey reads a key file of a home.
 func homeKey(t *testing.T, home, name string) crypto.PrivKey {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join(home, name))
-	if err != nil {
-		t.Fatal(err)
-	}
-	b, err := base64.StdEncoding.DecodeString(strings.TrimSpace(string(text)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	key, err := crypto.UnmarshalPrivateKey(b)
+	key, err := node.ReadKey(filepath.Join(home, name))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -113,7 +113,7 @@ func TestProcesses(t *testing.T) {
 	})
 	t.Run("a killed node's home can be read", func(t *testing.T) {
 		inspect(t, victim.Home(), func(src api.Source) {
-			deltas, err := src.Deltas(t.Context())
+			deltas, err := src.Deltas(t.Context(), api.Window{})
 			if err != nil || len(deltas) == 0 {
 				t.Errorf("%d deltas, %v", len(deltas), err)
 			}
@@ -228,7 +228,7 @@ func rounds(t *testing.T, n testnet.Node) []api.Round {
 		t.Fatal(err)
 	}
 	defer client.Close()
-	list, err := client.Rounds(t.Context())
+	list, err := client.Rounds(t.Context(), api.Window{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -136,7 +136,7 @@ func (w *watcher) tellRounds(ctx context.Context) {
 		if err != nil {
 			continue
 		}
-		rounds, err := client.Rounds(ask)
+		rounds, err := client.Rounds(ask, api.Window{})
 		client.Close()
 		if err != nil {
 			continue

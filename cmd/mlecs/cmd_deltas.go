@@ -13,7 +13,9 @@ import (
 func newDeltasCommand() *cobra.Command {
 	var last int
 	i := &inspection[[]api.Delta]{
-		ask:  func(ctx context.Context, s api.Source) ([]api.Delta, error) { return s.NewestDeltas(ctx, last) },
+		ask: func(ctx context.Context, s api.Source) ([]api.Delta, error) {
+			return s.Deltas(ctx, api.Window{Last: last})
+		},
 		show: showDeltas,
 	}
 	cmd := i.command(&cobra.Command{Use: "deltas", Short: "List the last deltas that this node knows of", Example: "  mlecs deltas\n  mlecs deltas --last 0 --json"})

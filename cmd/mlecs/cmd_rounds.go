@@ -14,7 +14,9 @@ import (
 func newRoundsCommand() *cobra.Command {
 	var last int
 	i := &inspection[[]api.Round]{
-		ask:  func(ctx context.Context, s api.Source) ([]api.Round, error) { return s.NewestRounds(ctx, last) },
+		ask: func(ctx context.Context, s api.Source) ([]api.Round, error) {
+			return s.Rounds(ctx, api.Window{Last: last})
+		},
 		show: showRounds,
 	}
 	cmd := i.command(&cobra.Command{

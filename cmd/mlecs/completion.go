@@ -144,11 +144,11 @@ func recentCIDs(cmd *cobra.Command, begun string, deltasOnly bool) []cobra.Compl
 	}
 	defer client.Close()
 	const recent = 20
-	rounds, err := client.NewestRounds(ctx, recent)
+	rounds, err := client.Rounds(ctx, api.Window{Last: recent})
 	if err != nil || len(rounds) == 0 {
 		return nil
 	}
-	deltas, err := client.DeltasFrom(ctx, rounds[0].Round)
+	deltas, err := client.Deltas(ctx, api.Window{From: rounds[0].Round})
 	if err != nil {
 		return nil
 	}

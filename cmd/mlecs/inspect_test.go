@@ -4,7 +4,6 @@ package main
 
 import (
 	"bytes"
-	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
@@ -22,6 +21,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/peer"
 
+	"github.com/mlecs/mlecs/node"
 	"github.com/mlecs/mlecs/node/api"
 	"github.com/mlecs/mlecs/p2p"
 	"github.com/mlecs/mlecs/storage"
@@ -173,15 +173,7 @@ func (w *historyWriter) flush() {
 
 func homeKey(t testing.TB, dir, name string) crypto.PrivKey {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join(dir, name))
-	if err != nil {
-		t.Fatal(err)
-	}
-	b, err := base64.StdEncoding.DecodeString(strings.TrimSpace(string(text)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	key, err := crypto.UnmarshalPrivateKey(b)
+	key, err := node.ReadKey(filepath.Join(dir, name))
 	if err != nil {
 		t.Fatal(err)
 	}

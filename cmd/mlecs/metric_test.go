@@ -4,6 +4,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"github.com/mlecs/mlecs/learn/method"
 )
 
 // TestMetricsHaveUnits: no number of a record is shown bare, and the page says the same of it as the commands do.
@@ -16,7 +18,7 @@ func TestMetricsHaveUnits(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, means := range meanings {
+	for name, means := range method.Meanings() {
 		if want := name + ": '" + strings.ReplaceAll(means, "'", "\\u2019") + "'"; !strings.Contains(string(page), want) {
 			t.Errorf("the page lacks %s", want)
 		}

@@ -196,7 +196,7 @@ func (t *byteTile) portable() {
 	}
 }
 
-// roundToBytes rounds a row of A to q, which may be longer: groups of bytes, whose scales and corrections are scaleRow apart. Where a group has
+// roundToBytesPortable rounds a row of A to q, which may be longer: groups of bytes, whose scales and corrections are scaleRow apart. Where a group has
 // an infinity or a NaN, all that it is multiplied by is NaN.
 func roundToBytesPortable(q []int8, scale []float32, correction []int32, scaleRow int, x []float32) {
 	for g := 0; len(x) > 0; g++ {

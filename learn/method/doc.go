@@ -22,6 +22,7 @@
 //	lessons.go     supervision as a learner uses it
 //	rows.go        rows ready for the model, and the batches of a stage
 //	state.go       what a restart needs, as a tar of safetensors files
+//	meaning.go     what the metrics of deltas and aggregates say, with their units
 //	scores.go      answers, Rouge-LSum, exact match, and the best constant answer
 //	federation.go  World and Federation: every method of the comparison by its name (Methods, Start)
 //	together.go    ML-ECS as a Federation; variants.go: the paper's literal form, and ours without one part each

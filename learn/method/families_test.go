@@ -121,6 +121,17 @@ func TestProxiesTakeOverTheirFamilysMean(t *testing.T) {
 	if _, ok := a.Metrics["proxy_lm/1"]; !ok {
 		t.Errorf("metrics %v tell nothing of the second family", a.Metrics)
 	}
+	allMean(t, a.Metrics)
+}
+
+// allMean checks that no number of a record is bare.
+func allMean(t *testing.T, metrics map[string]float64) {
+	t.Helper()
+	for name := range metrics {
+		if method.Meaning(name) == "" {
+			t.Errorf("nothing says what metric %q means", name)
+		}
+	}
 }
 
 // Both families learn from the supervision, whose fused representations have another width than the second family's.
@@ -150,6 +161,7 @@ func TestSupervisionReachesBothFamilies(t *testing.T) {
 					if d.Public != publicRows || d.Metrics["ccl_contrast"] == 0 || d.Metrics["ccl_soft"] == 0 {
 						t.Errorf("edge %d, fused width %d: %d public rows, metrics %v", i, fused, d.Public, d.Metrics)
 					}
+					allMean(t, d.Metrics)
 				}
 			}
 		})

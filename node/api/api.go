@@ -10,12 +10,10 @@ type Source interface {
 	Peers(ctx context.Context) ([]Peer, error)
 	// Members are all that were ever certified, and unused invites, by name and id.
 	Members(ctx context.Context) ([]Member, error)
-	// Rounds are the aggregates, oldest first; NewestRounds those of the last n rounds, of all if n is 0.
-	Rounds(ctx context.Context) ([]Round, error)
-	NewestRounds(ctx context.Context, n int) ([]Round, error)
-	// Deltas are in order of round and author; NewestDeltas are the last n, all if n is 0.
-	Deltas(ctx context.Context) ([]Delta, error)
-	NewestDeltas(ctx context.Context, n int) ([]Delta, error)
+	// Rounds are the aggregates, oldest first.
+	Rounds(ctx context.Context, w Window) ([]Round, error)
+	// Deltas are in order of round and author.
+	Deltas(ctx context.Context, w Window) ([]Delta, error)
 	// Delta finds a delta by its full CID or a unique prefix of it: ErrNotFound if no delta fits, ErrAmbiguous if several do.
 	Delta(ctx context.Context, cid string) (*Delta, error)
 	Models(ctx context.Context) ([]Model, error)
@@ -25,16 +23,18 @@ type Source interface {
 	Scores(ctx context.Context) (*Scores, error)
 }
 
+// Window is the part of a list that is asked for: a long-lived federation has much to tell. The zero value is all of it.
+type Window struct {
+	From uint64 // the first round to tell of
+	Last int    // at most so many, the last ones; 0: all
+}
+
 // Controller is what a running node offers beside inspection.
 type Controller interface {
 	Source
 	Membership
 	Upkeep
 	Governing
-	// RoundsFrom gives the aggregates of a round and those after it, oldest first.
-	RoundsFrom(ctx context.Context, round uint64) ([]Round, error)
-	// DeltasFrom gives the deltas of a round and those after it, by round and author.
-	DeltasFrom(ctx context.Context, round uint64) ([]Delta, error)
 	// Events gives what happens from here on, after those events that the node remembers with an id above after. The channel is closed when
 	// ctx ends, or when nobody reads it in time: what was missed is got by asking again.
 	Events(ctx context.Context, after uint64) <-chan Event

@@ -24,7 +24,7 @@ type fake struct {
 	ask     func(context.Context, *api.Rows) error // what Eval and Generate do before they answer; nil: nothing
 	row     api.GenerateRequest                    // the last one, without its rows
 	split   string                                 // of the last Eval
-	from    uint64                                 // round of the last DeltasFrom
+	window  api.Window                             // of the last Rounds or Deltas
 	unready error
 	level   string // of the log
 	events  []api.Event
@@ -40,19 +40,12 @@ var (
 
 func (f *fake) Status(context.Context) (*api.Status, error) { return status, nil }
 func (f *fake) Peers(context.Context) ([]api.Peer, error)   { return peers, nil }
-func (f *fake) Rounds(context.Context) ([]api.Round, error) { return rounds, nil }
-func (f *fake) RoundsFrom(_ context.Context, round uint64) ([]api.Round, error) {
-	list := rounds
-	for len(list) > 0 && list[0].Round < round {
-		list = list[1:]
-	}
-	return list, nil
+func (f *fake) Rounds(_ context.Context, w api.Window) ([]api.Round, error) {
+	f.window = w
+	return rounds, nil
 }
-func (f *fake) NewestRounds(context.Context, int) ([]api.Round, error) { return rounds, nil }
-func (f *fake) NewestDeltas(context.Context, int) ([]api.Delta, error) { return nil, nil }
-func (f *fake) Deltas(context.Context) ([]api.Delta, error)            { return nil, nil }
-func (f *fake) DeltasFrom(_ context.Context, round uint64) ([]api.Delta, error) {
-	f.from = round
+func (f *fake) Deltas(_ context.Context, w api.Window) ([]api.Delta, error) {
+	f.window = w
 	return nil, nil
 }
 func (f *fake) LogLevels() []api.LogLevel { return []api.LogLevel{{Subsystem: "p2p", Level: f.level}} }
@@ -210,8 +203,8 @@ func TestAnswersArriveUnchanged(t *testing.T) {
 	}{
 		{"status", func() (any, error) { return c.Status(ctx) }, status},
 		{"peers", func() (any, error) { return c.Peers(ctx) }, peers},
-		{"rounds", func() (any, error) { return c.Rounds(ctx) }, rounds},
-		{"no deltas are an empty list", func() (any, error) { return c.Deltas(ctx) }, []api.Delta{}},
+		{"rounds", func() (any, error) { return c.Rounds(ctx, api.Window{}) }, rounds},
+		{"no deltas are an empty list", func() (any, error) { return c.Deltas(ctx, api.Window{}) }, []api.Delta{}},
 		{"delta", func() (any, error) { return c.Delta(ctx, "bafyA") }, delta},
 		{"adapter", func() (any, error) { return c.Adapter(ctx, "bafy A&b") }, &api.Adapter{Of: "delta", CID: "bafy A&b", Alpha: 16, File: "/blobs/a"}},
 		{"scores", func() (any, error) { return c.Scores(ctx) }, scores},

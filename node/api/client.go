@@ -63,34 +63,16 @@ func (c *Client) Peers(ctx context.Context) ([]Peer, error) {
 }
 
 // Rounds asks for the aggregates, oldest first.
-func (c *Client) Rounds(ctx context.Context) ([]Round, error) {
-	return call[[]Round](ctx, c, http.MethodGet, "/v1/rounds", nil)
-}
-
-// RoundsFrom asks for the aggregate of a round and those after it.
-func (c *Client) RoundsFrom(ctx context.Context, round uint64) ([]Round, error) {
-	return call[[]Round](ctx, c, http.MethodGet, fmt.Sprintf("/v1/rounds?from=%d", round), nil)
-}
-
-// NewestRounds asks for the aggregates of the last n rounds.
-func (c *Client) NewestRounds(ctx context.Context, n int) ([]Round, error) {
-	return call[[]Round](ctx, c, http.MethodGet, fmt.Sprintf("/v1/rounds?last=%d", n), nil)
-}
-
-// NewestDeltas asks for the last n deltas.
-func (c *Client) NewestDeltas(ctx context.Context, n int) ([]Delta, error) {
-	return call[[]Delta](ctx, c, http.MethodGet, fmt.Sprintf("/v1/deltas?last=%d", n), nil)
+func (c *Client) Rounds(ctx context.Context, w Window) ([]Round, error) {
+	return call[[]Round](ctx, c, http.MethodGet, "/v1/rounds?"+w.query(), nil)
 }
 
 // Deltas asks for the delta records, by round and author.
-func (c *Client) Deltas(ctx context.Context) ([]Delta, error) {
-	return call[[]Delta](ctx, c, http.MethodGet, "/v1/deltas", nil)
+func (c *Client) Deltas(ctx context.Context, w Window) ([]Delta, error) {
+	return call[[]Delta](ctx, c, http.MethodGet, "/v1/deltas?"+w.query(), nil)
 }
 
-// DeltasFrom asks for the deltas of a round and those after it.
-func (c *Client) DeltasFrom(ctx context.Context, round uint64) ([]Delta, error) {
-	return call[[]Delta](ctx, c, http.MethodGet, fmt.Sprintf("/v1/deltas?from=%d", round), nil)
-}
+func (w Window) query() string { return fmt.Sprintf("from=%d&last=%d", w.From, w.Last) }
 
 // Delta asks for one delta by CID or unique prefix.
 func (c *Client) Delta(ctx context.Context, cid string) (*Delta, error) {

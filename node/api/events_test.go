@@ -90,17 +90,21 @@ func TestHealth(t *testing.T) {
 	}
 }
 
-func TestRoundsFrom(t *testing.T) {
+func TestWindow(t *testing.T) {
 	f := &fake{}
 	srv := httptest.NewServer(api.Handler(f))
 	t.Cleanup(srv.Close)
-	for query, want := range map[string]string{"": "bafyA", "?from=1": "bafyA", "?from=2": "[]", "?from=x": "not a number"} {
-		resp := request(t, "GET", srv.URL+"/v1/rounds"+query, "")
-		if b, _ := io.ReadAll(resp.Body); !strings.Contains(string(b), want) {
-			t.Errorf("%q: %s, want %s", query, b, want)
+	for _, path := range []string{"/v1/rounds", "/v1/deltas"} {
+		for query, want := range map[string]api.Window{"": {}, "?from=4": {From: 4}, "?last=3": {Last: 3}, "?from=2&last=1": {From: 2, Last: 1}} {
+			if request(t, "GET", srv.URL+path+query, ""); f.window != want {
+				t.Errorf("%s%s asks the node for %+v, want %+v", path, query, f.window, want)
+			}
 		}
-	}
-	if request(t, "GET", srv.URL+"/v1/deltas?from=4", ""); f.from != 4 {
-		t.Errorf("the node was asked for deltas from round %d, want 4", f.from)
+		for _, query := range []string{"?from=x", "?last=-1"} {
+			resp := request(t, "GET", srv.URL+path+query, "")
+			if b, _ := io.ReadAll(resp.Body); !strings.Contains(string(b), "not a number") {
+				t.Errorf("%s%s: %s", path, query, b)
+			}
+		}
 	}
 }

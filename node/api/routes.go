@@ -67,42 +67,8 @@ func newRoutes(c Controller) *routes {
 	rs := &routes{mux: http.NewServeMux()}
 	get(rs, "/v1/status", "What the node is and does", func(r *http.Request) (*Status, error) { return c.Status(r.Context()) })
 	get(rs, "/v1/peers", "Connected peers and the other members", func(r *http.Request) ([]Peer, error) { return filled(c.Peers(r.Context())) })
-	get(rs, "/v1/rounds", "The aggregates, oldest first", func(r *http.Request) ([]Round, error) {
-		from, err := number(r, "from")
-		if err != nil {
-			return nil, err
-		}
-		last, err := number(r, "last")
-		if err != nil {
-			return nil, err
-		}
-		if from > 0 {
-			list, err := c.RoundsFrom(r.Context(), from)
-			if last > 0 {
-				list = list[max(0, len(list)-count(last)):]
-			}
-			return filled(list, err)
-		}
-		return filled(c.NewestRounds(r.Context(), count(last)))
-	}, fromRound, param{"last", "integer", "of how many rounds, the last ones; 0 or none: of all"})
-	get(rs, "/v1/deltas", "The deltas, by round and author", func(r *http.Request) ([]Delta, error) {
-		from, err := number(r, "from")
-		if err != nil {
-			return nil, err
-		}
-		last, err := number(r, "last")
-		if err != nil {
-			return nil, err
-		}
-		if from > 0 {
-			list, err := c.DeltasFrom(r.Context(), from)
-			if last > 0 {
-				list = list[max(0, len(list)-count(last)):]
-			}
-			return filled(list, err)
-		}
-		return filled(c.NewestDeltas(r.Context(), count(last)))
-	}, fromRound, param{"last", "integer", "how many deltas, the last ones; 0 or none: all"})
+	get(rs, "/v1/rounds", "The aggregates, oldest first", windowed(c.Rounds), window...)
+	get(rs, "/v1/deltas", "The deltas, by round and author", windowed(c.Deltas), window...)
 	get(rs, "/v1/deltas/{cid}", "One delta, by its CID or a unique prefix of it", func(r *http.Request) (*Delta, error) { return c.Delta(r.Context(), r.PathValue("cid")) })
 	get(rs, "/v1/models", "The federation's base models", func(r *http.Request) ([]Model, error) { return filled(c.Models(r.Context())) })
 	get(rs, "/v1/adapter", "Where the newest LoRA adapter is, or that of a delta", func(r *http.Request) (*Adapter, error) {
@@ -127,8 +93,23 @@ func newRoutes(c Controller) *routes {
 	return rs
 }
 
-// fromRound leaves out what is older than a round: a long-lived federation has much to tell.
-var fromRound = param{"from", "integer", "first round to tell of"}
+// window are the parameters of Window.
+var window = []param{{"from", "integer", "first round to tell of"}, {"last", "integer", "at most so many, the last ones; 0 or none: all"}}
+
+// windowed reads them.
+func windowed[T any](list func(context.Context, Window) ([]T, error)) func(*http.Request) ([]T, error) {
+	return func(r *http.Request) ([]T, error) {
+		from, err := number(r, "from")
+		if err != nil {
+			return nil, err
+		}
+		last, err := number(r, "last")
+		if err != nil {
+			return nil, err
+		}
+		return filled(list(r.Context(), Window{From: from, Last: count(last)}))
+	}
+}
 
 // number reads a query parameter that is a number, 0 if it is not given.
 func number(r *http.Request, name string) (n uint64, err error) {

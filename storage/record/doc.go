@@ -10,7 +10,8 @@
 // struct field is always present. One value thus has exactly one encoding, and Decode refuses every other one.
 //
 // Parts: record.go signs and opens; body.go has the body types, body_validate.go and validate.go their rules; codec.go and transcode.go
-// turn Go values into bytes and back; canonical.go checks the form of bytes without knowing their type.
+// turn Go values into bytes and back; canonical.go checks the form of bytes without knowing their type; scan.go reads headers and
+// certificates, of which a start reads many, without the codec.
 //
 // A record of an unknown kind or a newer version opens as long as its envelope and its header are sound: nodes keep and forward it.
 // BodyAs refuses it, so that nothing acts on it.

@@ -2,7 +2,6 @@ package chaos
 
 import (
 	"context"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"os"
@@ -14,6 +13,7 @@ import (
 	"github.com/ipfs/go-cid"
 	"github.com/libp2p/go-libp2p/core/crypto"
 
+	"github.com/mlecs/mlecs/node"
 	"github.com/mlecs/mlecs/node/api"
 	"github.com/mlecs/mlecs/p2p"
 	"github.com/mlecs/mlecs/storage"
@@ -79,16 +79,8 @@ func impersonate(s *subject, federation string) (x *liar, err error) {
 	if x.genesis, err = cid.Decode(federation); err != nil {
 		return nil, err
 	}
-	text, err := os.ReadFile(filepath.Join(s.Home(), "identity.key"))
-	if err != nil {
+	if x.key, err = node.ReadKey(filepath.Join(s.Home(), "identity.key")); err != nil {
 		return nil, err
-	}
-	b, err := base64.StdEncoding.DecodeString(strings.TrimSpace(string(text)))
-	if err != nil {
-		return nil, errors.New("the liar's key cannot be read")
-	}
-	if x.key, err = crypto.UnmarshalPrivateKey(b); err != nil {
-		return nil, errors.New("the liar's key cannot be read")
 	}
 	if x.store, err = storage.Open(s.Home(), storage.Options{}); err != nil {
 		return nil, err

@@ -81,7 +81,7 @@ func (l *lab) expectInputs(ctx context.Context, s Step) error {
 			if err != nil {
 				continue
 			}
-			deltas, err := ask(ctx, asked, func(ctx context.Context, c *api.Client) ([]api.Delta, error) { return c.Deltas(ctx) })
+			deltas, err := ask(ctx, asked, func(ctx context.Context, c *api.Client) ([]api.Delta, error) { return c.Deltas(ctx, api.Window{}) })
 			if err != nil {
 				continue
 			}
@@ -152,7 +152,9 @@ func (l *lab) expectDeltas(ctx context.Context, s Step) error {
 
 // newestDelta is the last round of which the node has published a delta, as far as it is not before a round.
 func (s *subject) newestDelta(ctx context.Context, from uint64) (newest uint64, err error) {
-	deltas, err := ask(ctx, s, func(ctx context.Context, c *api.Client) ([]api.Delta, error) { return c.DeltasFrom(ctx, from) })
+	deltas, err := ask(ctx, s, func(ctx context.Context, c *api.Client) ([]api.Delta, error) {
+		return c.Deltas(ctx, api.Window{From: from})
+	})
 	for _, d := range deltas {
 		if d.Author == s.id {
 			newest = max(newest, d.Round)

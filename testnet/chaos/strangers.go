@@ -113,7 +113,7 @@ func (l *lab) target(ctx context.Context) (*target, error) {
 			t.secrets["a member's id"] = append(t.secrets["a member's id"], []byte(id), []byte(s.id))
 		}
 	}
-	deltas, err := ask(ctx, door, func(ctx context.Context, c *api.Client) ([]api.Delta, error) { return c.Deltas(ctx) })
+	deltas, err := ask(ctx, door, func(ctx context.Context, c *api.Client) ([]api.Delta, error) { return c.Deltas(ctx, api.Window{}) })
 	if err != nil {
 		return nil, err
 	}

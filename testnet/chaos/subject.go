@@ -60,7 +60,7 @@ func (s *subject) status(ctx context.Context) (*api.Status, error) {
 }
 
 func (s *subject) rounds(ctx context.Context) ([]api.Round, error) {
-	return ask(ctx, s, func(ctx context.Context, c *api.Client) ([]api.Round, error) { return c.Rounds(ctx) })
+	return ask(ctx, s, func(ctx context.Context, c *api.Client) ([]api.Round, error) { return c.Rounds(ctx, api.Window{}) })
 }
 
 func (s *subject) records(ctx context.Context) ([]string, error) {

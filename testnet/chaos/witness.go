@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/mlecs/mlecs/node/api"
 )
 
 // witnessEvery is how often a node is asked what it holds.
@@ -76,7 +78,7 @@ func (w *witness) hear(ctx context.Context, s *subject, h *holdings) {
 	w.mu.Lock()
 	from := h.from
 	w.mu.Unlock()
-	deltas, err := client.DeltasFrom(ctx, from)
+	deltas, err := client.Deltas(ctx, api.Window{From: from})
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.asks++

@@ -11,7 +11,7 @@ import (
 type Source interface {
 	Status(context.Context) (*api.Status, error)
 	Peers(context.Context) ([]api.Peer, error)
-	RoundsFrom(ctx context.Context, round uint64) ([]api.Round, error)
+	Rounds(ctx context.Context, w api.Window) ([]api.Round, error)
 	Scores(context.Context) (*api.Scores, error)
 	Watch(ctx context.Context, after uint64, f func(api.Event) error) error
 	Close()
@@ -147,7 +147,7 @@ func (f *follower) poll(ctx context.Context, src Source) (newest uint64, err err
 func (f *follower) remember(ctx context.Context, src Source, newest uint64) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	rounds, err := src.RoundsFrom(ctx, max(newest, recentRounds)-recentRounds)
+	rounds, err := src.Rounds(ctx, api.Window{From: max(newest, recentRounds) - recentRounds})
 	if err != nil {
 		return err
 	}

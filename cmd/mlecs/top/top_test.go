@@ -172,7 +172,7 @@ func (f *fakeNode) Status(context.Context) (*api.Status, error) {
 	return &api.Status{Name: "kitchen", Role: "edge", Phase: "amt"}, nil
 }
 func (f *fakeNode) Peers(context.Context) ([]api.Peer, error) { return nil, nil }
-func (f *fakeNode) RoundsFrom(context.Context, uint64) ([]api.Round, error) {
+func (f *fakeNode) Rounds(context.Context, api.Window) ([]api.Round, error) {
 	return []api.Round{{Round: 1}}, nil
 }
 func (f *fakeNode) Scores(context.Context) (*api.Scores, error) { return &api.Scores{}, nil }

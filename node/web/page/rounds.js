@@ -89,7 +89,7 @@ function mark(kind, cid, label, x, y, shape, text) {
     h('title', {}, label), shape, h('text', { 'text-anchor': 'middle', y: kind === 'delta' ? 20 : 26 }, text));
 }
 
-// What the metrics of records mean, with their units; cmd/mlecs/metric.go has the same.
+// What the metrics of records mean, with their units; learn/method/meaning.go has the same.
 const meanings = {
   amt_lm: 'loss on private rows, nats a token', ccl_soft: 'distance to the super-peer\u2019s answers, nats a token', ccl_contrast: 'contrastive loss on public rows, no unit',
   large_lm: 'large model: loss on public rows, nats a token', large_soft: 'large model: distance to the small models\u2019 answers, nats a token', large_contrast: 'large model: contrastive loss, no unit',
