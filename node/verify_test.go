@@ -9,6 +9,7 @@ import (
 
 	"github.com/ipfs/go-cid"
 
+	"github.com/mlecs/mlecs/learn/method"
 	"github.com/mlecs/mlecs/node/api"
 	"github.com/mlecs/mlecs/storage"
 	"github.com/mlecs/mlecs/storage/record"
@@ -56,6 +57,28 @@ func checkProvenance(t *testing.T, name string, src api.Source, rounds []api.Rou
 	}
 	if l.Records[0].CID != last.Aggregate || l.Records[len(l.Records)-1].Kind != "federation" {
 		t.Errorf("%s: the lineage goes from %+v to %+v", name, l.Records[0], l.Records[len(l.Records)-1])
+	}
+}
+
+// TestVotesAreVerified: whoever has the inputs of an aggregate by votes can recompute it, as a mean.
+func TestVotesAreVerified(t *testing.T) {
+	c := newClusterOf(t, 1, record.RoundPolicy{Rounds: 2, Quorum: 1, Min: 2, Deadline: 60_000}, func(cfg *method.Config) { cfg.Rule = method.RuleMedian })
+	c.nodes["super"].start()
+	c.join("a").start()
+	c.join("b", "sensor").start()
+	for _, m := range c.nodes {
+		m.until("is done", isDone)
+	}
+	for name, m := range c.nodes {
+		rounds, err := m.source().Rounds(t.Context(), api.Window{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		checkProvenance(t, name, m.source(), rounds)
+		v, err := m.source().Verify(t.Context(), rounds[1].Aggregate)
+		if err != nil || v.Components[0].Rule != method.RuleMedian {
+			t.Errorf("%s: %+v, %v", name, v, err)
+		}
 	}
 }
 

@@ -77,6 +77,7 @@ GPT-2 and a Llama that are pretrained here. An edge chooses its family when it j
 	f.IntVar(&o.method.Spec.Rank, "rank", o.method.Spec.Rank, "LoRA rank")
 	f.Float64Var(&o.method.Spec.Alpha, "alpha", o.method.Spec.Alpha, "LoRA alpha")
 	f.StringVar(&o.method.PublicLabels, "public-labels", o.method.PublicLabels, "who gets the targets of the public rows: cloud (super-peers alone) or edges (everybody)")
+	f.StringVar(&o.method.Rule, "rule", o.method.Rule, ruleUsage)
 	f.Float64Var(&o.method.Stale, "stale", o.method.Stale, "what a late delta counts for each round that it is late, 0 to 1")
 	f.Float64Var(&o.method.DPClip, "dp-clip", 0, "clip what leaves an edge in a round to this Euclidean norm; 0: do not")
 	f.Float64Var(&o.method.DPNoise, "dp-noise", 0, "add normal noise of this many times --dp-clip, for differential privacy of an edge's rows; 0: none")

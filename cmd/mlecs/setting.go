@@ -1,6 +1,8 @@
 package main
 
 import (
+	"strings"
+
 	"github.com/spf13/pflag"
 
 	"github.com/mlecs/mlecs/learn/experiment"
@@ -29,9 +31,14 @@ func wireFlags(f *pflag.FlagSet, s *experiment.Setting) {
 	f.StringVar(&s.Codec, "codec", s.Codec, "codec of deltas: safetensors, bf16, int8, int4, topk[:FRACTION] or lowrank[:FRACTION] (default int8)")
 	f.StringVar(&s.AggregateCodec, "aggregate-codec", s.AggregateCodec, "codec of aggregates: safetensors, bf16 or int8 (default int8)")
 	f.StringVar(&s.SupervisionCodec, "supervision-codec", s.SupervisionCodec, "codec of fused representations and soft targets: safetensors, bf16, int8 or int4 (default int8)")
+	f.StringVar(&s.Rule, "rule", s.Rule, ruleUsage+" (default "+method.Rules()[0]+")")
 	f.Float64Var(&s.DPClip, "dp-clip", s.DPClip, "clip what leaves an edge in a round to this Euclidean norm; 0: do not")
 	f.Float64Var(&s.DPNoise, "dp-noise", s.DPNoise, "add normal noise of this many times --dp-clip; 0: none")
 }
+
+// ruleUsage is the help of --rule.
+var ruleUsage = "what an aggregate is of deltas: a mean, with weights by " + strings.Join(method.Rules()[:3], ", ") +
+	"; or where a part of the edges may be false, " + strings.Join(method.Rules()[3:], " or ")
 
 // structures is a flag that may be given again: the structure of one more family of edges each time.
 type structures struct {

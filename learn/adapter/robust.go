@@ -47,19 +47,18 @@ func (r TrimmedMean) Combine(cs []Contribution) (Component, error) {
 	}), nil
 }
 
-// coordinatewise combines value by value; of gets all versions of one value in order of size.
+// coordinatewise combines value by value; of gets all versions of one value in order of size, and is called by several goroutines.
 func coordinatewise(cs []Contribution, of func(sorted []float64) float64) Component {
 	out := cs[0].Component.Clone()
-	values := make([]float64, len(cs))
-	for t := range out.Tensors {
-		data := out.Tensors[t].Data
-		for j := range data {
+	out.eachRange(func(t, from, to int) {
+		data, values := out.Tensors[t].Data, make([]float64, len(cs))
+		for j := from; j < to; j++ {
 			for i, c := range cs {
 				values[i] = float64(c.Component.Tensors[t].Data[j])
 			}
 			slices.Sort(values)
 			data[j] = float32(of(values))
 		}
-	}
+	})
 	return out
 }

@@ -35,6 +35,9 @@ type Setting struct {
 	AggregateCodec   string `json:"aggregate_codec,omitempty"`
 	SupervisionCodec string `json:"supervision_codec,omitempty"`
 
+	// Rule is how a super-peer makes one component of several, one of method.Rules; empty: as the hyper-parameters say. Of mlecs alone.
+	Rule string `json:"rule,omitempty"`
+
 	// What bounds what deltas tell of private rows, as in method.Config; 0: as the hyper-parameters say. Of mlecs alone.
 	DPClip  float64 `json:"dp_clip,omitempty"`
 	DPNoise float64 `json:"dp_noise,omitempty"`
@@ -82,6 +85,7 @@ func (s Setting) exchange(cfg method.Config) method.Config {
 	cfg.Codec = cmp.Or(s.Codec, cfg.Codec)
 	cfg.AggregateCodec = cmp.Or(s.AggregateCodec, cfg.AggregateCodec)
 	cfg.SupervisionCodec = cmp.Or(s.SupervisionCodec, cfg.SupervisionCodec)
+	cfg.Rule = cmp.Or(s.Rule, cfg.Rule)
 	cfg.DPClip, cfg.DPNoise = cmp.Or(s.DPClip, cfg.DPClip), cmp.Or(s.DPNoise, cfg.DPNoise)
 	return cfg
 }

@@ -29,7 +29,7 @@ type Config struct {
 	SoftWeight  float64    `json:"soft_weight"`      // weight of soft targets
 	SoftK       int        `json:"soft_k"`           // top-k of soft targets
 	KD          float64    `json:"kd"`               // weight of SE-CCL's distillation, both ways
-	Rule        string     `json:"rule"`             // of MMA's weights; empty: RuleModalityRows
+	Rule        string     `json:"rule"`             // of MMA, one of Rules; empty: the first
 	ProxyWeight float64    `json:"proxy_weight"`     // the cloud's own part in MMA: that times the weight of an edge with the public rows and all modalities
 	Stale       float64    `json:"stale"`            // what a delta counts for each round that it is late, of what it would on time; see MaxAge
 	Transfer    bool       `json:"transfer"`         // the large model takes over aggregated components of equal signature (its encoders)
@@ -131,8 +131,8 @@ func (c Config) Validate() error {
 	if kinds := []string{model.ContrastSimilarity, model.ContrastGram, model.ContrastCosine}; !slices.Contains(kinds, c.Contrast) {
 		return fmt.Errorf("method: contrast is %q; it must be one of %q", c.Contrast, kinds)
 	}
-	if rules := []string{RuleModalityRows, RuleModalities, RuleUniform}; !slices.Contains(rules, c.MeanRule()) {
-		return fmt.Errorf("method: rule is %q; it must be one of %q", c.Rule, rules)
+	if !slices.Contains(Rules(), c.MeanRule()) {
+		return fmt.Errorf("method: rule is %q; it must be one of %q", c.Rule, Rules())
 	}
 	if !slices.Contains([]string{"", LabelsCloud, LabelsEdges}, c.PublicLabels) {
 		return fmt.Errorf("method: public_labels is %q; it must be %q or %q", c.PublicLabels, LabelsCloud, LabelsEdges)

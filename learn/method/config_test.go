@@ -34,7 +34,7 @@ func TestValidateNamesTheField(t *testing.T) {
 	for want, spoil := range map[string]func(*method.Config){
 		"amt_steps is -1":   func(c *method.Config) { c.AMTSteps = -1 },
 		"are both 0":        func(c *method.Config) { c.CCLSteps, c.AMTSteps = 0, 0 },
-		`rule is "median"`:  func(c *method.Config) { c.Rule = "median" },
+		`rule is "oracle"`:  func(c *method.Config) { c.Rule = "oracle" },
 		"batch is 1":        func(c *method.Config) { c.Batch = 1 },
 		"lr is 0":           func(c *method.Config) { c.LR = 0 },
 		"lr is NaN":         func(c *method.Config) { c.LR = math.NaN() },

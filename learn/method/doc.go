@@ -11,7 +11,7 @@
 //	exchange.go    Delta and Aggregate, what the two tiers exchange
 //	edge.go        Edge: CCL on public rows, then AMT on private rows; yields a Delta, absorbs an Aggregate
 //	cloud.go       Cloud: MMA over the deltas, then SE-CCL between the aggregated small models (the proxies, one a family) and the large one
-//	mma.go         which components are averaged, and by which weights; late deltas weigh less
+//	mma.go         which components are averaged, and by which weights; late deltas weigh less; votes.go: the rules without weights
 //	supervision.go what the cloud teaches about the public rows (fused representations, soft targets); supervision_blob.go has its blob
 //	gossip.go      merging deltas without a super-peer
 //	blob.go        components as they travel; outbox.go what an edge sends, and what coarse codecs leave for later;

@@ -11,12 +11,20 @@ import (
 	"github.com/mlecs/mlecs/learn/adapter"
 )
 
-// Rules by which MMA weighs an input.
+// Rules by which MMA makes one component of several. By the first three it is a mean, and they say what an input weighs. By the others every
+// input has one vote, and fewer than half of them, or at most a quarter, move no value beyond what the others say, however far off they are.
 const (
 	RuleModalityRows = "modality-rows" // its private rows times the share of all modalities that it has, |D_d| |M_d| / |M|: as in FedAvg and as in the paper
 	RuleModalities   = "modalities"    // that share alone, |M_d| / |M|: the paper's
 	RuleUniform      = "uniform"       // all inputs alike
+	RuleMedian       = "median"        // of every value
+	RuleTrimmedMean  = "trimmed-mean"  // of every value, without a quarter of the inputs at each end (Yin et al., ICML 2018)
 )
+
+// Rules lists them, the default first.
+func Rules() []string {
+	return []string{RuleModalityRows, RuleModalities, RuleUniform, RuleMedian, RuleTrimmedMean}
+}
 
 // cloudInput is the index that stands for the cloud's own contribution.
 const cloudInput = -1
@@ -26,7 +34,7 @@ const cloudInput = -1
 func (c Config) inputWeight(rows, some, all int) float64 {
 	coverage := min(float64(some)/float64(all), 1)
 	switch c.MeanRule() {
-	case RuleUniform:
+	case RuleUniform, RuleMedian, RuleTrimmedMean:
 		return 1
 	case RuleModalities:
 		return coverage
@@ -53,16 +61,29 @@ func (c Config) freshness(round, trained uint64) float64 {
 	return share
 }
 
+// weight is what an input counts for in a round, where the federation has a number of modalities; one of a later round counts as one of this.
+// There is no half of a vote: by the rules that count votes a late delta has one until it is too late.
+func (c Config) weight(in Input, round uint64, modalities int) float64 {
+	w := float64(c.inputWeight(in.Rows, len(in.Modalities), modalities) * c.freshness(round, min(in.Round, round)))
+	if w > 0 && votes(c.Rule) {
+		return 1
+	}
+	return w
+}
+
 // Mean is MMA as a super-peer does it in a round: components, encoded, and weights of the aggregate of inputs and of what the cloud itself
 // has (own, learned from ownRows public rows), and how many components were of no use. modalities is how many the federation has, share its policy.
 // Whoever has the same inputs, in any order, and own in the same one, gets the same bits; the components of one name and signature alone
 // give that part of the aggregate.
 func Mean(cfg Config, round uint64, inputs []Input, own []adapter.Component, ownRows, modalities int, share []string) (averaged []Averaged, weights []float64, rejected int, err error) {
 	weigh := func(in Input) float64 {
-		return float64(cfg.inputWeight(in.Rows, len(in.Modalities), modalities) * cfg.freshness(round, in.Round))
+		if in.Round > round {
+			return 0
+		}
+		return cfg.weight(in, round, modalities)
 	}
 	ownWeight := float64(cfg.ProxyWeight * cfg.inputWeight(ownRows, modalities, modalities))
-	averaged, weights, rejected, err = aggregate(inputs, weigh, own, ownWeight, share)
+	averaged, weights, rejected, err = aggregate(cfg.Rule, inputs, weigh, own, ownWeight, share)
 	if err != nil {
 		return nil, nil, rejected, err
 	}
@@ -81,7 +102,7 @@ func Mean(cfg Config, round uint64, inputs []Input, own []adapter.Component, own
 // another structure than their signature says are left out and counted as rejected. The first of a signature, or the cloud's own if
 // there is one, says what the structure is. Averaged components come in order of name and signature; weights holds the weight of each
 // input as a whole.
-func aggregate(inputs []Input, weigh func(Input) float64, mine []adapter.Component, ownWeight float64, share []string) (out []Averaged, weights []float64, rejected int, err error) {
+func aggregate(rule string, inputs []Input, weigh func(Input) float64, mine []adapter.Component, ownWeight float64, share []string) (out []Averaged, weights []float64, rejected int, err error) {
 	type key struct{ name, signature string }
 	groups := map[key]*group{}
 	of := func(name, signature string) *group {
@@ -113,7 +134,11 @@ func aggregate(inputs []Input, weigh func(Input) float64, mine []adapter.Compone
 	for _, k := range slices.SortedFunc(maps.Keys(groups), func(a, b key) int {
 		return cmp.Or(cmp.Compare(a.name, b.name), cmp.Compare(a.signature, b.signature))
 	}) {
-		a, misfits, err := groups[k].average(ownWeight)
+		combine := groups[k].average
+		if votes(rule) {
+			combine = func(own float64) (Averaged, int, error) { return groups[k].vote(rule, own) }
+		}
+		a, misfits, err := combine(ownWeight)
 		if err != nil {
 			return nil, nil, rejected, fmt.Errorf("aggregating component %s: %w", k.name, err)
 		}
@@ -154,13 +179,18 @@ type part struct {
 	weight float64
 }
 
-// average is the weighted mean of a group, with weights that sum to 1, and how many of its parts were of no use; if all were, there are no
-// inputs. The order of the sum is that of the parts' digests, the cloud's own last: it is known before any part is read, and depends on what
-// is averaged and not on who sent it, so that equal seeds give equal bits whatever keys the nodes have.
-func (g *group) average(ownWeight float64) (a Averaged, misfits int, err error) {
+// sort puts parts in the order of their digests: it is known before any part is read, and depends on what is aggregated and not on who
+// sent it, so that equal seeds give equal bits whatever keys the nodes have.
+func (g *group) sort() {
 	slices.SortFunc(g.parts, func(a, b part) int {
 		return cmp.Or(bytes.Compare(a.Digest[:], b.Digest[:]), cmp.Compare(a.weight, b.weight), strings.Compare(a.id, b.id))
 	})
+}
+
+// average is the weighted mean of a group, with weights that sum to 1, and how many of its parts were of no use; if all were, there are no
+// inputs. The sum is in the order of sort, the cloud's own last.
+func (g *group) average(ownWeight float64) (a Averaged, misfits int, err error) {
+	g.sort()
 	var mean adapter.RunningMean
 	if len(g.own) > 0 {
 		mean.Expect(g.own[0])

@@ -25,7 +25,7 @@ func byRows(modalities int) func(Input) float64 {
 }
 
 func TestRulesWeighInputs(t *testing.T) {
-	for rule, want := range map[string]float64{"": 10, RuleModalityRows: 10, RuleModalities: 1.0 / 3, RuleUniform: 1} {
+	for rule, want := range map[string]float64{"": 10, RuleModalityRows: 10, RuleModalities: 1.0 / 3, RuleUniform: 1, RuleMedian: 1, RuleTrimmedMean: 1} {
 		if got := (Config{Rule: rule}).inputWeight(30, 1, 3); got != want {
 			t.Errorf("%q: %v, want %v", rule, got, want)
 		}
@@ -49,7 +49,7 @@ func TestAggregateByHand(t *testing.T) {
 		delta(10, []string{"depth", "image", "sensor"}, component("lora", 4), component("connector/all", 7)), // 10 x 3/3 = 10
 		delta(30, []string{"image", "sensor"}, component("lora", 2.5), component("encoder/image", 40)),       // 30 x 2/3 = 20
 	}
-	out, weights, rejected, err := aggregate(inputs, byRows(3), []adapter.Component{component("lora", -1), component("encoder/depth", 5)}, 10, everything)
+	out, weights, rejected, err := aggregate(RuleModalityRows, inputs, byRows(3), []adapter.Component{component("lora", -1), component("encoder/depth", 5)}, 10, everything)
 	if err != nil || rejected != 0 {
 		t.Fatal(err, rejected)
 	}
@@ -84,7 +84,7 @@ func TestAggregateByHand(t *testing.T) {
 func TestTheCloudsOwnCountOnce(t *testing.T) {
 	mine := []adapter.Component{component("encoder/image", 2), component("encoder/image", 4), component("lora", 9, 9)}
 	inputs := []Input{delta(10, []string{"image"}, component("encoder/image", 7))}
-	out, _, _, err := aggregate(inputs, byRows(1), mine, 10, everything)
+	out, _, _, err := aggregate(RuleModalityRows, inputs, byRows(1), mine, 10, everything)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -126,13 +126,13 @@ func TestMeansDoNotDependOnTheOrderOfInputs(t *testing.T) {
 		inputs = append(inputs, delta(10+7*i, []string{"image"}, component("lora", values...)))
 	}
 	mine := []adapter.Component{component("lora", make([]float32, 200)...)}
-	first, _, _, err := aggregate(inputs, byRows(3), mine, 11, everything)
+	first, _, _, err := aggregate(RuleModalityRows, inputs, byRows(3), mine, 11, everything)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for range 20 {
 		rng.Shuffle(len(inputs), func(i, j int) { inputs[i], inputs[j] = inputs[j], inputs[i] })
-		again, _, _, err := aggregate(inputs, byRows(3), mine, 11, everything)
+		again, _, _, err := aggregate(RuleModalityRows, inputs, byRows(3), mine, 11, everything)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -143,7 +143,7 @@ func TestMeansDoNotDependOnTheOrderOfInputs(t *testing.T) {
 }
 
 func TestOnlyEqualSignaturesAreAveraged(t *testing.T) {
-	out, _, _, err := aggregate([]Input{
+	out, _, _, err := aggregate(RuleModalityRows, []Input{
 		delta(1, []string{"image"}, component("lora", 1, 1)),
 		delta(1, []string{"image"}, component("lora", 5)),
 		delta(1, []string{"image"}, component("lora", 3, 3)),
@@ -179,7 +179,7 @@ func TestWhatCannotBeAveragedIsLeftOut(t *testing.T) {
 		delta(1, []string{"image"}, component("connector/image", 1)), // not shared
 		delta(1, []string{"image"}, good, good),                      // the second is one too many
 	}
-	out, weights, rejected, err := aggregate(inputs, byRows(1), []adapter.Component{component("lora", 3, 4)}, 1, []string{"lora"})
+	out, weights, rejected, err := aggregate(RuleModalityRows, inputs, byRows(1), []adapter.Component{component("lora", 3, 4)}, 1, []string{"lora"})
 	if err != nil || rejected != 7 || len(out) != 1 {
 		t.Fatalf("rejected %d, %d components, error %v", rejected, len(out), err)
 	}
@@ -204,7 +204,7 @@ func TestAggregateProperties(t *testing.T) {
 			t.Fatal(err)
 		}
 		first := sent.Tensors[0].Data[0]
-		out, weights, _, err := aggregate(inputs, byRows(3), []adapter.Component{component("lora", 0)}, rapid.Float64Range(0, 100).Draw(t, "own"), everything)
+		out, weights, _, err := aggregate(RuleModalityRows, inputs, byRows(3), []adapter.Component{component("lora", 0)}, rapid.Float64Range(0, 100).Draw(t, "own"), everything)
 		if err != nil {
 			t.Fatal(err)
 		}

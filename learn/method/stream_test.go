@@ -27,7 +27,7 @@ func TestMeansAreStreams(t *testing.T) {
 			},
 		}}})
 	}
-	out, _, _, err := aggregate(inputs, byRows(1), nil, 0, everything)
+	out, _, _, err := aggregate(RuleModalityRows, inputs, byRows(1), nil, 0, everything)
 	if err != nil {
 		t.Fatal(err)
 	}
