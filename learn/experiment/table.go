@@ -55,7 +55,7 @@ func (r *Results) Markdown(w io.Writer) {
 	}
 	fmt.Fprintf(w, "%d seeds, %d nodes with at most %s private rows each, %s public rows, modality rate %s, %d structure(s), public labels at the %s, %d rounds; scored on %s rows.\n",
 		seeds, s.Nodes, orAll(s.RowsPerNode), orAll(s.PublicRows), orNatural(s.ModalityRate), s.Families, labelsAt(s.PublicLabels), s.Rounds, s.Scored)
-	fmt.Fprint(w, "Mean and [95 % interval of the mean, bootstrap over seeds]. Gains are relative, in percent, paired by seed.\n")
+	fmt.Fprint(w, "Mean and [95 % interval of the mean, bootstrap over seeds; of one seed there is none]. Gains are relative, in percent, paired by seed.\n")
 	fmt.Fprint(w, "Bytes are what an edge sends, by the same codecs for every method; mlecs is scored with what they lose, the others as if they lost nothing.\n\n")
 	fmt.Fprintln(w, r.scoreTable().RenderMarkdown())
 	if t := r.gainTable(); t != nil {
@@ -181,14 +181,20 @@ func (r *Results) subsetTable() table.Writer {
 	return t
 }
 
-func (e Estimate) String() string {
-	return fmt.Sprintf("%.3f [%.3f, %.3f]", e.Mean, e.CI95[0], e.CI95[1])
-}
+func (e Estimate) String() string { return withInterval("%.3f", e.Mean, e.CI95) }
 
 func (g Gain) String() string { return g.digits(2) }
 
 func (g Gain) digits(n int) string {
-	return fmt.Sprintf("%+.*f [%+.*f, %+.*f]", n, g.Mean, n, g.CI95[0], n, g.CI95[1])
+	return withInterval(fmt.Sprintf("%%+.%df", n), g.Mean, g.CI95)
+}
+
+// withInterval leaves out an interval without width: it is that of a single seed, which says nothing of others.
+func withInterval(format string, mean float64, ci [2]float64) string {
+	if ci[0] == ci[1] {
+		return fmt.Sprintf(format, mean)
+	}
+	return fmt.Sprintf(format+" ["+format+", "+format+"]", mean, ci[0], ci[1])
 }
 
 func orAll(n int) string {
