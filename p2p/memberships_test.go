@@ -138,6 +138,29 @@ func TestFloodIsNotBlamedOnWhoRelaysIt(t *testing.T) {
 	}
 }
 
+// A member that has much to write at once, as a delegate that admits hundreds, keeps to the quota itself: others get the rest by sync and blame nobody.
+func TestBurstIsNotBlamed(t *testing.T) {
+	f := found(t, "homes")
+	first := f.prepare("first", record.RoleSuper)
+	first.cfg.Quota.MinuteRecords = 40
+	first.start()
+	busy := f.prepare("busy", record.RoleSuper, first)
+	busy.cfg.Quota.MinuteRecords = 40
+	busy.start()
+	busy.awaitConnected(first)
+	var last *record.Signed
+	for range 100 {
+		last = busy.publish(1)
+	}
+	first.awaitRecord(last)
+	for _, p := range first.Peers() {
+		if p.Faults != 0 {
+			t.Errorf("%s has faults of %v", p.Name, p.Faults)
+		}
+	}
+	eventually(t, "all that was written is there", func() bool { return len(first.received(record.KindDelta)) == 100 })
+}
+
 // A flood is taken up to the quota, its author is no longer listened to, and others are not affected.
 func TestFloodIsGraylisted(t *testing.T) {
 	f := found(t, "homes")

@@ -371,8 +371,15 @@ func (n *Network) Publish(ctx context.Context, r *record.Signed) error {
 	return nil
 }
 
-// spread gossips an accepted record, if gossip is up.
+// spread gossips an accepted record, if gossip is up. What this node writes beyond the quota that others have for it, as a delegate that admits
+// hundreds at once does, they get by sync.
 func (n *Network) spread(r *record.Signed) {
+	if r.Author == n.id && n.id != n.roster.founder {
+		if err := n.conduct.chargeOwn(r); err != nil {
+			n.log.Debug("own record not gossiped; members will get it by sync", "record", r.CID, "err", err)
+			return
+		}
+	}
 	if g := n.gossip.Load(); g != nil {
 		if err := g.publish(n.ctx, r); err != nil && n.ctx.Err() == nil {
 			n.log.Warn("record not gossiped; members will get it by sync", "record", r.CID, "err", err)

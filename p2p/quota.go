@@ -70,8 +70,16 @@ func (u *usage) drain(records, bytes float64, now time.Time) {
 	u.records, u.bytes, u.at = max(0, u.records-minutes*records), max(0, u.bytes-minutes*bytes), now
 }
 
+// ownPart is how much of a quota a node uses by gossip itself: others measure a minute by when records reach them.
+const ownPart = 0.9
+
 // charge counts a record towards its author's quotas, unless one of them is used up.
-func (c *conduct) charge(s *record.Signed) error {
+func (c *conduct) charge(s *record.Signed) error { return c.chargePart(s, 1) }
+
+// chargeOwn is charge for a record of this node's, before it is gossiped.
+func (c *conduct) chargeOwn(s *record.Signed) error { return c.chargePart(s, ownPart) }
+
+func (c *conduct) chargePart(s *record.Signed, part float64) error {
 	n := float64(len(s.Envelope))
 	for _, b := range announced(s) {
 		n += float64(b.Bytes)
@@ -89,10 +97,10 @@ func (c *conduct) charge(s *record.Signed) error {
 	}
 	round, minute := usageOf(c.used, s.Author), usageOf(c.recent, s.Author)
 	minute.drain(float64(c.quota.MinuteRecords), float64(c.quota.MinuteBytes), now)
-	if round.records+1 > float64(c.quota.Records) || round.bytes+n > float64(c.quota.Bytes) {
+	if round.records+1 > part*float64(c.quota.Records) || round.bytes+n > part*float64(c.quota.Bytes) {
 		return fmt.Errorf("%w of the round: %.0f records and %.0f bytes", errQuota, round.records, round.bytes)
 	}
-	if minute.records+1 > float64(c.quota.MinuteRecords) || minute.bytes+n > float64(c.quota.MinuteBytes) {
+	if minute.records+1 > part*float64(c.quota.MinuteRecords) || minute.bytes+n > part*float64(c.quota.MinuteBytes) {
 		return fmt.Errorf("%w of the minute: %.0f records and %.0f bytes", errQuota, minute.records, minute.bytes)
 	}
 	for _, u := range []*usage{round, minute} {
