@@ -12,9 +12,11 @@ import (
 // their number. The order of what is added is the order of the sum; the number of threads does not change the bits. The zero value has no
 // components, and takes its structure from the first.
 type RunningMean struct {
-	like    *Component  // structure, without data; nil: any
-	sums    [][]float64 // by tensor
-	weights []float64
+	like     *Component  // structure, without data; nil: any
+	sums     [][]float64 // by tensor, in room; of any content until a component is added
+	weights  []float64
+	room     []float64
+	decoders [sourcesAtOnce]Decoder
 }
 
 // Source is a version of a component that is decoded when its turn comes.
@@ -28,12 +30,22 @@ type Source struct {
 // ErrUnusable is wrapped by errors of sources that are to be left out.
 var ErrUnusable = errors.New("unusable")
 
-// Expect sets the structure that all components must have.
+// Reset begins another mean, of components of any structure, in the memory of the one before: a system gives new memory page by page,
+// which would take a fifth of the time of a mean of 64 components.
+func (m *RunningMean) Reset() {
+	m.like, m.sums, m.weights = nil, nil, m.weights[:0]
+}
+
+// Expect begins a mean of components that all must have the structure of c.
 func (m *RunningMean) Expect(c Component) {
+	m.Reset()
 	like := c.structure()
-	m.like, m.sums = &like, make([][]float64, len(c.Tensors))
-	for t, x := range c.Tensors {
-		m.sums[t] = make([]float64, len(x.Data))
+	m.like = &like
+	m.room = slices.Grow(m.room[:0], int(c.Params()))
+	rest := m.room[:c.Params()]
+	for _, x := range c.Tensors {
+		n := len(x.Data)
+		m.sums, rest = append(m.sums, rest[:n:n]), rest[n:]
 	}
 }
 
@@ -55,14 +67,13 @@ const sourcesAtOnce = 4
 // AddAll takes in what sources open, in their order. Those of another structure, or unusable, are left out; misfits are their indices.
 // After an error the mean is of no use.
 func (m *RunningMean) AddAll(sources []Source) (misfits []int, err error) {
-	var decoders [sourcesAtOnce]Decoder
 	var opened [sourcesAtOnce]Component
 	var failed [sourcesAtOnce]error
 	for first := 0; first < len(sources); first += sourcesAtOnce {
 		few := sources[first:min(first+sourcesAtOnce, len(sources))]
 		kernel.Parallel(len(few), 1, func(lo, hi int) {
 			for i := lo; i < hi; i++ {
-				opened[i], failed[i] = few[i].Open(&decoders[i])
+				opened[i], failed[i] = few[i].Open(&m.decoders[i])
 			}
 		})
 		var cs []Component
@@ -95,7 +106,11 @@ func (m *RunningMean) add(cs []Component, weights []float64) {
 		for i, c := range cs {
 			xs[i] = c.Tensors[t].Data[from:to]
 		}
-		kernel.AddWeighted(m.sums[t][from:to], xs, weights)
+		sums := m.sums[t][from:to]
+		if len(m.weights) == 0 {
+			clear(sums)
+		}
+		kernel.AddWeighted(sums, xs, weights)
 	})
 	m.weights = append(m.weights, weights...)
 }
@@ -126,10 +141,7 @@ func (m *RunningMean) Mean() (Component, error) {
 		mean.Tensors[t].Data = make([]float32, len(sums))
 	}
 	mean.eachRange(func(t, from, to int) {
-		data := mean.Tensors[t].Data[from:to]
-		for j, s := range m.sums[t][from:to] {
-			data[j] = float32(s / total)
-		}
+		kernel.Quotients(mean.Tensors[t].Data[from:to], m.sums[t][from:to], total)
 	})
 	if err := mean.Check(); err != nil {
 		return Component{}, fmt.Errorf("averaging: %w", err)

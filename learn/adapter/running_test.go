@@ -39,6 +39,10 @@ func TestStreamedMeanIsTheMean(t *testing.T) {
 		}
 		cs = append(cs, lora(values...))
 	}
+	var mean adapter.RunningMean // what it was used for before makes no difference
+	if err := mean.Add(lora(slices.Repeat([]float32{1, 2}, 30_000)...), 1); err != nil {
+		t.Fatal(err)
+	}
 	for _, codec := range []string{"safetensors", "bf16", "int8", "int4", "topk", "lowrank"} {
 		sources := sourcesOf(t, codec, cs)
 		var decoded []adapter.Component
@@ -56,7 +60,7 @@ func TestStreamedMeanIsTheMean(t *testing.T) {
 		}
 		for _, threads := range []int{1, 3} {
 			old := runtime.GOMAXPROCS(threads)
-			var mean adapter.RunningMean
+			mean.Reset()
 			misfits, err := mean.AddAll(sources)
 			runtime.GOMAXPROCS(old)
 			if err != nil || len(misfits) > 0 {

@@ -47,27 +47,30 @@ func MeasureAggregate(ctx context.Context, setting string, n int) (Aggregate, er
 			return d.Decode(codec.Name(), blob, aggregateParams)
 		}}
 	}
-	a.Timing, err = measure(ctx, n, func() error {
-		var mean adapter.RunningMean
+	var mean adapter.RunningMean
+	average := func() error {
+		mean.Reset()
 		if _, err := mean.AddAll(sources); err != nil {
 			return err
 		}
 		_, err := mean.Mean()
 		return err
-	})
-	if err != nil {
-		return a, err
 	}
 	var seen atomic.Uint64 // keeps the reading from being left out
-	read, err := measure(ctx, n, func() error {
+	read := func() error {
 		for _, blob := range blobs {
 			kernel.Parallel(len(blob), readGrain, func(lo, hi int) { seen.Add(readAll(blob[lo:hi])) })
 		}
 		return nil
-	})
-	a.PerSecond, a.Read = float64(a.Bytes)/a.Median*1e3, float64(a.Bytes)/read.Median*1e3
+	}
+	times, err := measureInTurn(ctx, n, average, read)
+	if err != nil {
+		return a, err
+	}
+	a.Timing = times[0]
+	a.PerSecond, a.Read = float64(a.Bytes)/a.Median*1e3, float64(a.Bytes)/times[1].Median*1e3
 	a.Machine = machine()
-	return a, err
+	return a, nil
 }
 
 // readGrain is how many bytes a thread reads at a time.

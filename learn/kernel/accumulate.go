@@ -17,6 +17,13 @@ func AddWeighted(sums []float64, xs [][]float32, w []float64) {
 	}
 }
 
+// Quotients computes dst[i] = dividends[i]/divisor in float64, rounded to float32, over the length of dividends, in the calling goroutine. All
+// implementations give the same bits.
+func Quotients(dst []float32, dividends []float64, divisor float64) {
+	checkLen("dst", len(dst), len(dividends))
+	quotients(dst[:len(dividends)], dividends, divisor)
+}
+
 // AllFinite tells whether x has neither infinities nor NaNs. It works in the calling goroutine.
 func AllFinite(x []float32) bool { return allFinite(x) }
 
@@ -31,6 +38,13 @@ func addWeightedPortable(sums []float64, x []float32, w float64) {
 	x = x[:len(sums)]
 	for i, v := range x {
 		sums[i] += float64(w * float64(v))
+	}
+}
+
+func quotientsPortable(dst []float32, dividends []float64, divisor float64) {
+	dst = dst[:len(dividends)]
+	for i, v := range dividends {
+		dst[i] = float32(v / divisor)
 	}
 }
 

@@ -85,6 +85,31 @@ loop:
 	VZEROUPPER
 	RET
 
+// func quotientsVector(dst *float32, dividends *float64, n int, divisor *float64)
+// Requires: AVX
+TEXT ·quotientsVector(SB), NOSPLIT, $0-32
+	MOVQ         divisor+24(FP), AX
+	VBROADCASTSD (AX), Y0
+	MOVQ         dividends+8(FP), AX
+	MOVQ         dst+0(FP), CX
+	MOVQ         n+16(FP), DX
+
+loop:
+	VMOVUPD    (AX), Y1
+	VDIVPD     Y0, Y1, Y1
+	VCVTPD2PSY Y1, X1
+	VMOVUPS    X1, (CX)
+	VMOVUPD    32(AX), Y1
+	VDIVPD     Y0, Y1, Y1
+	VCVTPD2PSY Y1, X1
+	VMOVUPS    X1, 16(CX)
+	ADDQ       $0x40, AX
+	ADDQ       $0x20, CX
+	SUBQ       $0x08, DX
+	JNZ        loop
+	VZEROUPPER
+	RET
+
 // func magnitudeVector(x *float32, n int) (largest float32)
 // Requires: AVX, AVX2, SSE
 TEXT ·magnitudeVector(SB), NOSPLIT, $0-20

@@ -134,6 +134,36 @@ loop:
 	BNE loop
 	RET
 
+// func quotientsVector(dst *float32, dividends *float64, n int, divisor *float64)
+TEXT ·quotientsVector(SB), NOSPLIT, $0-32
+	MOVD divisor+24(FP), R11
+	MOVD (R11), R9
+	VDUP R9, V0.D2
+	MOVD dividends+8(FP), R0
+	MOVD dst+0(FP), R1
+	MOVD n+16(FP), R10
+
+loop:
+	FMOVQ 0(R0), F2
+	WORD $0x6e60fc42 // FDIV V2, V2, V0 (2D)
+	WORD $0x0e616841 // FCVTN V1, V2 (2S/2D)
+	FMOVQ 16(R0), F3
+	WORD $0x6e60fc63 // FDIV V3, V3, V0 (2D)
+	WORD $0x4e616861 // FCVTN2 V1, V3 (4S/2D)
+	FMOVQ F1, 0(R1)
+	FMOVQ 32(R0), F5
+	WORD $0x6e60fca5 // FDIV V5, V5, V0 (2D)
+	WORD $0x0e6168a4 // FCVTN V4, V5 (2S/2D)
+	FMOVQ 48(R0), F6
+	WORD $0x6e60fcc6 // FDIV V6, V6, V0 (2D)
+	WORD $0x4e6168c4 // FCVTN2 V4, V6 (4S/2D)
+	FMOVQ F4, 16(R1)
+	ADD $64, R0
+	ADD $32, R1
+	SUBS $8, R10, R10
+	BNE loop
+	RET
+
 // func magnitudeVector(x *float32, n int) (largest float32)
 TEXT ·magnitudeVector(SB), NOSPLIT, $0-20
 	MOVW $0x00000000, R9

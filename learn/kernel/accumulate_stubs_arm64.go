@@ -14,6 +14,11 @@ func addWeightedVector(sums *float64, x *float32, n int, w *float64)
 //go:noescape
 func addWeightedFourVector(sums *float64, x0 *float32, x1 *float32, x2 *float32, x3 *float32, n int, w *float64)
 
+// quotientsVector computes dst = dividends / divisor in float64, and rounds.
+//
+//go:noescape
+func quotientsVector(dst *float32, dividends *float64, n int, divisor *float64)
+
 // magnitudeVector is the largest magnitude of x by its bits: a NaN is larger than infinity.
 //
 //go:noescape

@@ -37,6 +37,31 @@ func TestAddWeightedIsTheDefinitionToTheBit(t *testing.T) {
 	})
 }
 
+func TestQuotientsAreTheDefinitionToTheBit(t *testing.T) {
+	eachKernel(t, func(t *testing.T) {
+		for n := range 20 {
+			dividends := make([]float64, n)
+			for i, v := range values(2, n, 10) {
+				dividends[i] = float64(v) / 3
+			}
+			special := []float64{0, math.Copysign(0, -1), 1e-44, math.SmallestNonzeroFloat64, -math.MaxFloat64, math.Inf(1), 3 * (1 + 0x1p-24)}
+			for i := range n - 3 {
+				dividends[i+3] = special[i%len(special)]
+			}
+			got := make([]float32, n+1)
+			kernel.Quotients(got, dividends, 3)
+			for i, v := range dividends {
+				if want := float32(v / 3); math.Float32bits(got[i]) != math.Float32bits(want) {
+					t.Errorf("%d elements: %v / 3 is %v, want %v", n, v, got[i], want)
+				}
+			}
+			if got[n] != 0 {
+				t.Errorf("%d elements: written beyond the end", n)
+			}
+		}
+	})
+}
+
 func TestAllFinite(t *testing.T) {
 	inf := float32(math.Inf(1))
 	eachKernel(t, func(t *testing.T) {

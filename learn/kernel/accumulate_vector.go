@@ -29,6 +29,16 @@ func addWeightedFour(sums []float64, xs *[4][]float32, w *[4]float64) {
 	}
 }
 
+func quotients(dst []float32, dividends []float64, divisor float64) {
+	n := len(dividends) &^ 7
+	if vectorised(n) {
+		quotientsVector(&dst[0], &dividends[0], n, &divisor)
+	} else {
+		n = 0
+	}
+	quotientsPortable(dst[n:], dividends[n:], divisor)
+}
+
 func allFinite(x []float32) bool {
 	n := len(x) &^ 7
 	if !vectorised(n) {

@@ -47,5 +47,9 @@ func addWeightedFour(sums []float64, xs *[4][]float32, w *[4]float64) {
 	}
 }
 
+func quotients(dst []float32, dividends []float64, divisor float64) {
+	quotientsPortable(dst, dividends, divisor)
+}
+
 func allFinite(x []float32) bool                            { return allFinitePortable(x) }
 func dequantise(dst []float32, steps []byte, scale float32) { dequantisePortable(dst, steps, scale) }

@@ -131,14 +131,15 @@ func aggregate(rule string, inputs []Input, weigh func(Input) float64, mine []ad
 		}
 	}
 	weights = make([]float64, len(inputs))
+	var mean adapter.RunningMean // one after the other in the same memory
 	for _, k := range slices.SortedFunc(maps.Keys(groups), func(a, b key) int {
 		return cmp.Or(cmp.Compare(a.name, b.name), cmp.Compare(a.signature, b.signature))
 	}) {
-		combine := groups[k].average
+		combine := func() (Averaged, int, error) { return groups[k].average(&mean, ownWeight) }
 		if votes(rule) {
-			combine = func(own float64) (Averaged, int, error) { return groups[k].vote(rule, own) }
+			combine = func() (Averaged, int, error) { return groups[k].vote(rule, ownWeight) }
 		}
-		a, misfits, err := combine(ownWeight)
+		a, misfits, err := combine()
 		if err != nil {
 			return nil, nil, rejected, fmt.Errorf("aggregating component %s: %w", k.name, err)
 		}
@@ -188,10 +189,10 @@ func (g *group) sort() {
 }
 
 // average is the weighted mean of a group, with weights that sum to 1, and how many of its parts were of no use; if all were, there are no
-// inputs. The sum is in the order of sort, the cloud's own last.
-func (g *group) average(ownWeight float64) (a Averaged, misfits int, err error) {
+// inputs. The sum is in the order of sort, the cloud's own last. mean is for its use.
+func (g *group) average(mean *adapter.RunningMean, ownWeight float64) (a Averaged, misfits int, err error) {
 	g.sort()
-	var mean adapter.RunningMean
+	mean.Reset()
 	if len(g.own) > 0 {
 		mean.Expect(g.own[0])
 	}

@@ -18,6 +18,21 @@ func writeAccumulate(ctx *build.Context) {
 	v.addWeighted("addWeightedVector", "x")
 	v.addWeighted("addWeightedFourVector", "x0", "x1", "x2", "x3")
 
+	v.function("quotientsVector", "func(dst *float32, dividends *float64, n int, divisor *float64)", "quotientsVector computes dst = dividends / divisor in float64, and rounds.")
+	divisor, from := v.YMM(), v.GP64()
+	v.Load(v.Param("divisor"), from)
+	v.VBROADCASTSD(operand.Mem{Base: from}, divisor)
+	v.eights(map[string]int{"dst": 32, "dividends": 64}, func(at map[string]reg.GPVirtual) {
+		for half := range 2 {
+			wide, narrow := v.YMM(), v.XMM()
+			v.VMOVUPD(operand.Mem{Base: at["dividends"], Disp: 32 * half}, wide)
+			v.VDIVPD(divisor, wide, wide)
+			v.VCVTPD2PSY(wide, narrow)
+			v.VMOVUPS(narrow, operand.Mem{Base: at["dst"], Disp: 16 * half})
+		}
+	})
+	v.finish()
+
 	v.function("magnitudeVector", "func(x *float32, n int) (largest float32)", "magnitudeVector is the largest magnitude of x by its bits: a NaN is larger than infinity.")
 	largest, magnitude := v.zero(), v.YMM()
 	v.VMOVDQU(v.allBits(math.MaxInt32), magnitude)

@@ -138,6 +138,10 @@ var (
 	eor    = operation{"EOR", "16B", 0x6e201c00, 2}
 	faddD  = operation{"FADD", "2D", 0x4e60d400, 2}
 	fmulD  = operation{"FMUL", "2D", 0x6e60dc00, 2}
+	fdivD  = operation{"FDIV", "2D", 0x6e60fc00, 2}
+	// Rounding to the lower half of a register, and to the upper one.
+	fcvtn  = operation{"FCVTN", "2S/2D", 0x0e616800, 1}
+	fcvtn2 = operation{"FCVTN2", "4S/2D", 0x4e616800, 1}
 	// Widening of the lower half of a register, and of the upper one.
 	fcvtl  = operation{"FCVTL", "2D/2S", 0x0e617800, 1}
 	fcvtl2 = operation{"FCVTL2", "2D/4S", 0x4e617800, 1}

@@ -406,6 +406,25 @@ func writeNEONAccumulate(a *arm64) {
 	a.neonAddWeighted("addWeightedVector", "x")
 	a.neonAddWeighted("addWeightedFourVector", "x0", "x1", "x2", "x3")
 
+	a.function("quotientsVector", "quotientsVector computes dst = dividends / divisor in float64, and rounds.", []string{"dst *float32", "dividends *float64", "n int", "divisor *float64"}, nil)
+	a.pointer("divisor", 11)
+	divisor := a.reg()
+	a.line("MOVD (R11), R9")
+	a.line("VDUP R9, V%d.D2", divisor)
+	a.eights(map[string]int{"dst": 32, "dividends": 64}, func(at map[string]int) {
+		for half := range 2 {
+			narrow := a.reg()
+			for quarter, o := range []operation{fcvtn, fcvtn2} {
+				wide := a.reg()
+				a.line("FMOVQ %d(R%d), F%d", 32*half+16*quarter, at["dividends"], wide)
+				a.do(fdivD, wide, wide, divisor)
+				a.do(o, narrow, wide)
+			}
+			a.line("FMOVQ F%d, %d(R%d)", narrow, 16*half, at["dst"])
+		}
+	})
+	a.line("RET")
+
 	a.function("magnitudeVector", "magnitudeVector is the largest magnitude of x by its bits: a NaN is larger than infinity.", []string{"x *float32", "n int"}, []string{"largest float32"})
 	acc, magnitude := a.pairOf(0), a.all(math.MaxInt32)
 	a.eights(map[string]int{"x": 32}, func(at map[string]int) {
