@@ -39,13 +39,13 @@ func TestReduced(t *testing.T) {
 	}
 }
 
-// packageImports are the packages of the module with those of it that they import, tests left out.
+// packageImports are the packages of the module with those of it that they import, tests and packages for tests left out.
 func packageImports(t *testing.T) map[string][]string {
 	t.Helper()
 	graph := map[string][]string{}
 	for file, imports := range goFiles(t) {
 		dir := path.Dir(file)
-		if strings.HasSuffix(file, "_test.go") || dir == "." {
+		if strings.HasSuffix(file, "_test.go") || strings.HasSuffix(dir, "test") || dir == "." {
 			continue
 		}
 		graph[dir] = append(graph[dir], []string{}...)

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/mlecs/mlecs/learn/adapter"
+	"github.com/mlecs/mlecs/learn/kernel/kerneltest"
 )
 
 // generated is a LoRA of one module with the given ranks, and values that do not compress; integers alone decide its bits.
@@ -26,6 +27,10 @@ func generated(seed uint64, rank int) adapter.Component {
 // TestAggregatesHaveTheSameBlobsOnEveryArchitecture: what one node encodes and averages, another one recomputes, on whatever processor it
 // has. The hashes are of blobs.
 func TestAggregatesHaveTheSameBlobsOnEveryArchitecture(t *testing.T) {
+	kerneltest.Each(t, testAggregatesHaveTheSameBlobs)
+}
+
+func testAggregatesHaveTheSameBlobs(t *testing.T) {
 	var alike, ranks []adapter.Contribution
 	for i := range 7 {
 		alike = append(alike, adapter.Contribution{Component: generated(uint64(i), 4), Weight: 1 / float64(i+3), Alpha: 16})

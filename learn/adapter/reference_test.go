@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/mlecs/mlecs/learn/adapter"
+	"github.com/mlecs/mlecs/learn/kernel/kerneltest"
 )
 
 // reference is a folder of numbers made by an independent implementation.
@@ -174,7 +175,9 @@ func closeTo(t *testing.T, what string, got, want []float64, tolerance float64) 
 	}
 }
 
-func TestReferencePEFTAgg(t *testing.T) {
+func TestReferencePEFTAgg(t *testing.T) { kerneltest.Each(t, testReferencePEFTAgg) }
+
+func testReferencePEFTAgg(t *testing.T) {
 	sets, want := loadPEFTAgg(t)
 	eq, het, rob := sets["eq"], sets["het"], sets["rob"]
 	both := make([]float64, eq.Clients)

@@ -6,11 +6,12 @@ import (
 	"testing"
 
 	"github.com/mlecs/mlecs/learn/kernel"
+	"github.com/mlecs/mlecs/learn/kernel/kerneltest"
 )
 
 // Aggregates are recomputed on other machines: sums have the bits of the definition on every kernel, for every length and number of slices.
 func TestAddWeightedIsTheDefinitionToTheBit(t *testing.T) {
-	eachKernel(t, func(t *testing.T) {
+	kerneltest.Each(t, func(t *testing.T) {
 		for _, n := range []int{0, 1, 7, 8, 15, 16, 17, 100} {
 			for count := range 10 {
 				var xs [][]float32
@@ -38,7 +39,7 @@ func TestAddWeightedIsTheDefinitionToTheBit(t *testing.T) {
 }
 
 func TestQuotientsAreTheDefinitionToTheBit(t *testing.T) {
-	eachKernel(t, func(t *testing.T) {
+	kerneltest.Each(t, func(t *testing.T) {
 		for n := range 20 {
 			dividends := make([]float64, n)
 			for i, v := range values(2, n, 10) {
@@ -64,7 +65,7 @@ func TestQuotientsAreTheDefinitionToTheBit(t *testing.T) {
 
 func TestAllFinite(t *testing.T) {
 	inf := float32(math.Inf(1))
-	eachKernel(t, func(t *testing.T) {
+	kerneltest.Each(t, func(t *testing.T) {
 		for _, n := range []int{0, 1, 7, 8, 9, 31, 64} {
 			x := append(values(3, n, math.MaxFloat32), math.MaxFloat32, -math.MaxFloat32, 0, math.SmallestNonzeroFloat32)
 			if !kernel.AllFinite(x) {
@@ -84,7 +85,7 @@ func TestAllFinite(t *testing.T) {
 }
 
 func TestDequantise(t *testing.T) {
-	eachKernel(t, func(t *testing.T) {
+	kerneltest.Each(t, func(t *testing.T) {
 		var steps []byte
 		for q := -128; q <= 127; q++ {
 			steps = append(steps, byte(q))

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/mlecs/mlecs/learn/kernel"
+	"github.com/mlecs/mlecs/learn/kernel/kerneltest"
 	"golang.org/x/sys/cpu"
 	"pgregory.net/rapid"
 )
@@ -83,7 +84,7 @@ func (p *byteProduct) reference(i, j int) (want, tolerance float64) {
 
 // TestByteProductsAreWithinTheirRounding: of the product in float64, in both directions, at sizes that fill no tile and no group.
 func TestByteProductsAreWithinTheirRounding(t *testing.T) {
-	eachKernel(t, func(t *testing.T) {
+	kerneltest.Each(t, func(t *testing.T) {
 		rapid.Check(t, func(t *rapid.T) {
 			size := rapid.OneOf(rapid.IntRange(1, 70), rapid.SampledFrom([]int{64, 96, 130, 200, 257}))
 			factor := rapid.SampledFrom([]float32{0, 1, -0.75})
@@ -113,7 +114,7 @@ func TestByteProductsHaveTheSameBitsEverywhere(t *testing.T) {
 			p := newByteProduct(7, trans, s[0], s[1], s[2], 0.7, 0.3)
 			p.a[3], p.a[1] = 1e-38, -1e-42 // some groups are taken for zero
 			var first []float32
-			eachKernel(t, func(t *testing.T) {
+			kerneltest.Each(t, func(t *testing.T) {
 				for _, threads := range []int{1, 2, 3} {
 					previous := runtime.GOMAXPROCS(threads)
 					c := p.compute()
@@ -130,7 +131,7 @@ func TestByteProductsHaveTheSameBitsEverywhere(t *testing.T) {
 }
 
 func TestByteProductsPassNaNOn(t *testing.T) {
-	eachKernel(t, func(t *testing.T) {
+	kerneltest.Each(t, func(t *testing.T) {
 		for _, bad := range []float64{math.NaN(), math.Inf(1), math.Inf(-1)} {
 			p := newByteProduct(1, false, 3, 130, 40, 1, 0)
 			p.a[p.lda+70] = float32(bad)
@@ -145,7 +146,7 @@ func TestByteProductsPassNaNOn(t *testing.T) {
 }
 
 func TestBytesOfSmallGroups(t *testing.T) {
-	eachKernel(t, func(t *testing.T) {
+	kerneltest.Each(t, func(t *testing.T) {
 		for _, x := range []float32{0, 1e-45, 1e-38, 0x1p-100, 1e-20, 1, 3e38} {
 			f := kernel.Freeze(kernel.W8A8, 64, 1, slices.Repeat([]float32{0.25}, 64))
 			c := make([]float32, 1)
@@ -164,7 +165,7 @@ func TestBytesOfSmallGroups(t *testing.T) {
 }
 
 func TestOnThisMachine(t *testing.T) {
-	eachKernel(t, func(t *testing.T) {
+	kerneltest.Each(t, func(t *testing.T) {
 		for _, d := range dtypes {
 			want := d
 			if d == kernel.W8A8 && (kernel.Active() != "AVX-512" || !cpu.X86.HasAVX512VNNI) {

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/mlecs/mlecs/learn/kernel"
+	"github.com/mlecs/mlecs/learn/kernel/kerneltest"
 )
 
 // TestDropoutMasks: a mask has the rate, keeps the mean, and is the same on every kernel and for every number of threads.
@@ -15,7 +16,7 @@ func TestDropoutMasks(t *testing.T) {
 	const n = 300_000
 	ones := slices.Repeat([]float32{1}, n)
 	var first []float32
-	eachKernel(t, func(t *testing.T) {
+	kerneltest.Each(t, func(t *testing.T) {
 		for _, threads := range []int{1, 2} {
 			defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(threads))
 			mask := make([]float32, n)
@@ -68,7 +69,7 @@ func TestDropoutIsRandom(t *testing.T) {
 }
 
 func TestDropoutAdds(t *testing.T) {
-	eachKernel(t, func(t *testing.T) {
+	kerneltest.Each(t, func(t *testing.T) {
 		for _, n := range lengths {
 			x, y := values(1, n, 3), values(2, n, 3)
 			mask, sum := kernel.NewMask(0.3, 1, 2), slices.Clone(y)

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/mlecs/mlecs/learn/kernel"
+	"github.com/mlecs/mlecs/learn/kernel/kerneltest"
 	"pgregory.net/rapid"
 )
 
@@ -38,7 +39,7 @@ func rowsOf(f *kernel.Frozen) []float32 {
 
 // TestFrozenProductsAreThoseOfItsRows: of what is widened, to the bit, in both directions, whatever is stored and packed.
 func TestFrozenProductsAreThoseOfItsRows(t *testing.T) {
-	eachKernel(t, func(t *testing.T) {
+	kerneltest.Each(t, func(t *testing.T) {
 		rapid.Check(t, func(t *rapid.T) {
 			size := rapid.OneOf(rapid.IntRange(0, 70), rapid.SampledFrom([]int{64, 96, 130, 257, 520}))
 			m, rows, cols := size.Draw(t, "m"), size.Draw(t, "rows"), size.Draw(t, "cols")
@@ -88,7 +89,7 @@ func TestFrozenKeepsValuesAsItsTypeCan(t *testing.T) {
 	w := randomMatrix(5, rows, cols)
 	w[0], w[1] = 0, float32(math.Copysign(0, -1))
 	clear(w[cols : 2*cols]) // a row without a scale
-	eachKernel(t, func(t *testing.T) {
+	kerneltest.Each(t, func(t *testing.T) {
 		for _, d := range dtypes {
 			got := rowsOf(kernel.Freeze(d, rows, cols, w))
 			for i, v := range w {

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/mlecs/mlecs/learn/kernel"
+	"github.com/mlecs/mlecs/learn/kernel/kerneltest"
 	"gonum.org/v1/gonum/blas"
 	"pgregory.net/rapid"
 )
@@ -121,7 +122,7 @@ func (p product) check(t interface{ Fatalf(string, ...any) }, got []float32) {
 }
 
 func TestGemmIsTheProductOfAnyShape(t *testing.T) {
-	eachKernel(t, func(t *testing.T) {
+	kerneltest.Each(t, func(t *testing.T) {
 		rapid.Check(t, func(t *rapid.T) {
 			size := rapid.OneOf(rapid.IntRange(0, 70), rapid.SampledFrom([]int{1, 12, 32, 96, 100, 128, 257}))
 			p := newProduct(rapid.Uint64().Draw(t, "seed"), rapid.Bool().Draw(t, "transA"), rapid.Bool().Draw(t, "transB"),
@@ -139,7 +140,7 @@ func TestGemmIsTheProductOfAnyShape(t *testing.T) {
 
 // Every height and width of a tile, and a k around the blocking.
 func TestGemmEdgesOfTiles(t *testing.T) {
-	eachKernel(t, func(t *testing.T) {
+	kerneltest.Each(t, func(t *testing.T) {
 		for m := 1; m <= 25; m++ {
 			for _, n := range []int{1, 3, 4, 5, 8, 15, 16, 17, 31, 32, 33, 48, 63, 64, 65} {
 				for _, k := range []int{1, 2, 7} {
@@ -157,7 +158,7 @@ func TestGemmEdgesOfTiles(t *testing.T) {
 
 func TestGemmBitsDoNotDependOnThreads(t *testing.T) {
 	shapes := []struct{ m, n, k int }{{512, 256, 256}, {192, 64, 256}, {257, 300, 800}, {8, 1024, 512}, {1, 4096, 300}, {600, 8, 600}}
-	eachKernel(t, func(t *testing.T) {
+	kerneltest.Each(t, func(t *testing.T) {
 		for _, s := range shapes {
 			for _, trans := range []bool{false, true} {
 				p := newProduct(7, trans, !trans, s.m, s.n, s.k, 0, 1, 0.5)

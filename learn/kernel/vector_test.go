@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/mlecs/mlecs/learn/kernel"
+	"github.com/mlecs/mlecs/learn/kernel/kerneltest"
 )
 
 // values are n numbers spread over [-size, size].
@@ -39,7 +40,7 @@ func geluExact(x float64) float64 {
 }
 
 func TestElementwise(t *testing.T) {
-	eachKernel(t, func(t *testing.T) {
+	kerneltest.Each(t, func(t *testing.T) {
 		for _, n := range lengths {
 			x, y := values(1, n, 12), values(2, n, 3)
 			dst := make([]float32, n)
@@ -91,7 +92,7 @@ func TestElementwise(t *testing.T) {
 
 func TestExpAtTheEnds(t *testing.T) {
 	inf := float32(math.Inf(1))
-	eachKernel(t, func(t *testing.T) {
+	kerneltest.Each(t, func(t *testing.T) {
 		x := []float32{-inf, -1000, -88, -87, 0, 88, 89, 1000, inf, float32(math.NaN())}
 		y := make([]float32, len(x))
 		kernel.Exp(y, x)
@@ -115,7 +116,7 @@ func TestExpAtTheEnds(t *testing.T) {
 }
 
 func TestGELUFarOut(t *testing.T) {
-	eachKernel(t, func(t *testing.T) {
+	kerneltest.Each(t, func(t *testing.T) {
 		x := []float32{-1e4, -100, -20, 0, 20, 100, 1e4}
 		y, d := make([]float32, 7), []float32{1, 1, 1, 1, 1, 1, 1}
 		kernel.GELU(y, x)
@@ -126,7 +127,7 @@ func TestGELUFarOut(t *testing.T) {
 }
 
 func TestSoftmaxRows(t *testing.T) {
-	eachKernel(t, func(t *testing.T) {
+	kerneltest.Each(t, func(t *testing.T) {
 		for _, cols := range []int{1, 2, 15, 16, 17, 50, 1000} {
 			const rows = 40
 			x, dy := values(1, rows*cols, 30), values(2, rows*cols, 1)
@@ -175,7 +176,7 @@ func softmaxExact(cols int, x []float32) []float64 {
 }
 
 func TestBiasAndSumOfRows(t *testing.T) {
-	eachKernel(t, func(t *testing.T) {
+	kerneltest.Each(t, func(t *testing.T) {
 		const rows, cols = 300, 37
 		x, bias, sum := values(1, rows*cols, 1), values(2, cols, 1), values(3, cols, 1)
 		y := slices.Clone(x)
@@ -220,7 +221,7 @@ func widen(x []float32) []float64 {
 }
 
 func TestLayerNormAndItsGradients(t *testing.T) {
-	eachKernel(t, func(t *testing.T) {
+	kerneltest.Each(t, func(t *testing.T) {
 		for _, cols := range []int{2, 16, 21, 64} {
 			const rows, eps = 3, 1e-5
 			x, gain, bias, dy := values(1, rows*cols, 2), values(2, cols, 1), values(3, cols, 1), values(4, rows*cols, 1)
@@ -255,7 +256,7 @@ func TestLayerNormAndItsGradients(t *testing.T) {
 }
 
 func TestAdamWFollowsTheDefinition(t *testing.T) {
-	eachKernel(t, func(t *testing.T) {
+	kerneltest.Each(t, func(t *testing.T) {
 		const n, steps = 37, 20
 		o := kernel.AdamW{LR: 1e-2, Beta1: 0.9, Beta2: 0.999, Eps: 1e-8, WeightDecay: 0.1, Scale: 1}
 		w, m, v := values(1, n, 1), make([]float32, n), make([]float32, n)
@@ -279,7 +280,7 @@ func TestAdamWFollowsTheDefinition(t *testing.T) {
 
 // An element's result must not depend on where it stands or on the number of threads.
 func TestVectorBitsDoNotDependOnPositionOrThreads(t *testing.T) {
-	eachKernel(t, func(t *testing.T) {
+	kerneltest.Each(t, func(t *testing.T) {
 		const n = 150000
 		x, dy := values(1, n, 5), values(2, n, 1)
 		for name, f := range map[string]func(dst, x, dy []float32){

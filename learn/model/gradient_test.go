@@ -4,14 +4,16 @@ import (
 	"math"
 	"math/rand/v2"
 	"testing"
+
+	"github.com/mlecs/mlecs/learn/kernel/kerneltest"
 )
 
 // TestGradientsOfTheWholeModel compares the gradient of the whole cost, with every kind of loss, dropout, padding and a missing
 // modality, with fourth-order central differences along a random direction of every parameter.
 func TestGradientsOfTheWholeModel(t *testing.T) {
 	for _, family := range []Family{GPT2, Llama} {
-		eachKernel(t, family.String(), func(t *testing.T, name string) {
-			t.Run(name, func(t *testing.T) { testGradients(t, family) })
+		t.Run(family.String(), func(t *testing.T) {
+			kerneltest.Each(t, func(t *testing.T) { testGradients(t, family) })
 		})
 	}
 }

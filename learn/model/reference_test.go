@@ -12,7 +12,7 @@ import (
 	"gorgonia.org/gorgonia"
 
 	"github.com/mlecs/mlecs/learn/adapter"
-	"github.com/mlecs/mlecs/learn/kernel"
+	"github.com/mlecs/mlecs/learn/kernel/kerneltest"
 	"github.com/mlecs/mlecs/learn/op"
 )
 
@@ -156,18 +156,9 @@ func closeTo(t *testing.T, what string, got, want []float32, atol, rtol float64)
 func TestReferenceGPT2(t *testing.T)  { eachKernel(t, "gpt2-tiny", testReference) }
 func TestReferenceLlama(t *testing.T) { eachKernel(t, "llama-tiny", testReference) }
 
-// eachKernel runs a test with every implementation of the arithmetic that this machine can run.
-func eachKernel(t *testing.T, name string, test func(t *testing.T, name string)) {
-	used := kernel.Active()
-	defer kernel.Use(used)
-	for _, k := range kernel.Kernels() {
-		t.Run(k, func(t *testing.T) {
-			if err := kernel.Use(k); err != nil {
-				t.Fatal(err)
-			}
-			test(t, name)
-		})
-	}
+// eachKernel runs a test with a reference model on every kernel.
+func eachKernel(t *testing.T, model string, test func(t *testing.T, model string)) {
+	kerneltest.Each(t, func(t *testing.T) { test(t, model) })
 }
 
 // testReference compares logits, losses and gradients, with and without LoRA and soft prompt.

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/mlecs/mlecs/learn/kernel"
+	"github.com/mlecs/mlecs/learn/kernel/kerneltest"
 	"github.com/mlecs/mlecs/learn/op"
 )
 
@@ -91,39 +92,26 @@ func TestReferenceStoriesTokenizer(t *testing.T) {
 	}
 }
 
-func TestReferenceStoriesLikelihoods(t *testing.T) {
+func TestReferenceStoriesLikelihoods(t *testing.T) { kerneltest.Each(t, testStoriesLikelihoods) }
+
+func testStoriesLikelihoods(t *testing.T) {
 	s := loadStories(t)
 	expected := readTensors(t, filepath.Join(s.dir, "logits.safetensors"))
-	weights, vocab := s.base.weights(), s.base.Config.Vocab
+	vocab, dim := s.base.Config.Vocab, s.base.Config.Dim
 	for i, c := range s.Scored {
 		ids := append(s.base.Tokenizer.Begin(), s.base.Tokenizer.Encode(c.Text)...)
 		if !slices.Equal(ids, c.IDs) {
 			t.Fatalf("%q: ids %v, want %v", c.Text, ids, c.IDs)
 		}
-		embed := &op.Embed{Rows: 1, Slots: len(ids), From: []int32{0}}
-		loss := &op.CrossEntropy{}
-		loss.Frozen = weights[s.base.Config.arch().names().head]
-		for j, id := range ids {
-			embed.IDs = append(embed.IDs, int32(id))
-			if j > 0 {
-				loss.At, loss.Target = append(loss.At, int32(j-1)), append(loss.Target, int32(id))
-			}
-		}
-		b := newBuilder(nil, s.base.Tensors, weights, false)
-		hidden, _ := b.decode(s.base.Config, lora{}, embed, nil, 0)
-		node := b.apply(loss, hidden, b.head(s.base.Config))
-		if err := b.finish(nil); err != nil {
-			t.Fatal(err)
-		}
-		b.g.Run()
-		nll := math.Abs(float64(op.Floats(node)[0]) - c.MeanNLL)
+		hidden, loss := score(t, s.base, ids)
+		nll := math.Abs(loss - c.MeanNLL)
 		if !(nll <= 1e-4) {
-			t.Errorf("%q: mean NLL %v, want %v", c.Text, op.Floats(node)[0], c.MeanNLL)
+			t.Errorf("%q: mean NLL %v, want %v", c.Text, loss, c.MeanNLL)
 		}
 		want := expected[fmt.Sprintf("logits.%d", i)]
 		var logitDiff, logDiff float64
 		for j := range ids {
-			logits := logitsOf(s.base, op.Floats(hidden)[j*s.base.Config.Dim:][:s.base.Config.Dim])
+			logits := logitsOf(s.base, hidden[j*dim:][:dim])
 			logitDiff = max(logitDiff, closeTo(t, c.Text, logits, want.Data[j*vocab:][:vocab], 2e-4, 0))
 			if j+1 < len(ids) {
 				top, logs := topK(logits, vocab, make([]float32, vocab))
@@ -135,37 +123,48 @@ func TestReferenceStoriesLikelihoods(t *testing.T) {
 	}
 }
 
+// score reads a text: what the last block gives at every position, and the mean loss of a token but the first.
+func score(t *testing.T, base *Base, ids []int) (hidden []float32, loss float64) {
+	t.Helper()
+	weights := base.weights()
+	embed, entropy := &op.Embed{Rows: 1, Slots: len(ids), From: []int32{0}}, &op.CrossEntropy{}
+	entropy.Frozen = weights[base.Config.arch().names().head]
+	for j, id := range ids {
+		embed.IDs = append(embed.IDs, int32(id))
+		if j > 0 {
+			entropy.At, entropy.Target = append(entropy.At, int32(j-1)), append(entropy.Target, int32(id))
+		}
+	}
+	b := newBuilder(nil, base.Tensors, weights, false)
+	out, _ := b.decode(base.Config, lora{}, embed, nil, 0)
+	cost := b.apply(entropy, out, b.head(base.Config))
+	if err := b.finish(nil); err != nil {
+		t.Fatal(err)
+	}
+	b.g.Run()
+	return op.Floats(out), float64(op.Floats(cost)[0])
+}
+
 // TestReferenceStoriesStoredWithFewDigits: what it costs a real model, in the mean loss of a token of its own kind of text.
-func TestReferenceStoriesStoredWithFewDigits(t *testing.T) {
+func TestReferenceStoriesStoredWithFewDigits(t *testing.T) { kerneltest.Each(t, testStoriesStored) }
+
+func testStoriesStored(t *testing.T) {
 	s := loadStories(t)
 	for d, most := range map[kernel.DType]float64{kernel.BFloat16: 0.01, kernel.Int8: 0.02, kernel.W8A8: 0.02} {
 		base := s.base.Stored(d)
 		for _, c := range s.Scored {
-			embed, loss := &op.Embed{Rows: 1, Slots: len(c.IDs), From: []int32{0}}, &op.CrossEntropy{}
-			loss.Frozen = base.weights()[base.Config.arch().names().head]
-			for j, id := range c.IDs {
-				embed.IDs = append(embed.IDs, int32(id))
-				if j > 0 {
-					loss.At, loss.Target = append(loss.At, int32(j-1)), append(loss.Target, int32(id))
-				}
+			_, loss := score(t, base, c.IDs)
+			if !(math.Abs(loss-c.MeanNLL) <= most) {
+				t.Errorf("%v, %.30q: mean NLL %g, in float32 %g", d, c.Text, loss, c.MeanNLL)
 			}
-			b := newBuilder(nil, base.Tensors, base.weights(), false)
-			hidden, _ := b.decode(base.Config, lora{}, embed, nil, 0)
-			node := b.apply(loss, hidden, b.head(base.Config))
-			if err := b.finish(nil); err != nil {
-				t.Fatal(err)
-			}
-			b.g.Run()
-			got := float64(op.Floats(node)[0])
-			if !(math.Abs(got-c.MeanNLL) <= most) {
-				t.Errorf("%v, %.30q: mean NLL %g, in float32 %g", d, c.Text, got, c.MeanNLL)
-			}
-			t.Logf("%v, %.30q: mean NLL %.5f, in float32 %.5f", d, c.Text, got, c.MeanNLL)
+			t.Logf("%v, %.30q: mean NLL %.5f, in float32 %.5f", d, c.Text, loss, c.MeanNLL)
 		}
 	}
 }
 
-func TestReferenceStoriesGreedy(t *testing.T) {
+func TestReferenceStoriesGreedy(t *testing.T) { kerneltest.Each(t, testStoriesGreedy) }
+
+func testStoriesGreedy(t *testing.T) {
 	s := loadStories(t)
 	tok := s.base.Tokenizer
 	var prompts [][]int

@@ -9,6 +9,7 @@ import (
 	"gorgonia.org/tensor"
 
 	"github.com/mlecs/mlecs/learn/kernel"
+	"github.com/mlecs/mlecs/learn/kernel/kerneltest"
 	"github.com/mlecs/mlecs/learn/op"
 )
 
@@ -47,20 +48,6 @@ func (p *pick) of(x []float32) float64 {
 		sum += float64(w) * float64(x[i])
 	}
 	return sum
-}
-
-// eachKernel runs a test with every implementation of the arithmetic that this machine can run.
-func eachKernel(t *testing.T, test func(t *testing.T)) {
-	used := kernel.Active()
-	defer kernel.Use(used)
-	for _, name := range kernel.Kernels() {
-		t.Run(name, func(t *testing.T) {
-			if err := kernel.Use(name); err != nil {
-				t.Fatal(err)
-			}
-			test(t)
-		})
-	}
 }
 
 // checkGradients compares the gradients that Gorgonia's tape computes through f with fourth-order central differences.
@@ -279,7 +266,7 @@ func TestGradients(t *testing.T) {
 		}
 		tests = append(tests, test{family + " block, LoRA with dropout", dropping, leaves})
 	}
-	eachKernel(t, func(t *testing.T) {
+	kerneltest.Each(t, func(t *testing.T) {
 		for _, test := range tests {
 			t.Run(test.name, func(t *testing.T) { checkGradients(t, test.f, test.leaves...) })
 		}

@@ -11,7 +11,7 @@ import (
 	"gorgonia.org/tensor"
 
 	"github.com/mlecs/mlecs/learn/adapter"
-	"github.com/mlecs/mlecs/learn/kernel"
+	"github.com/mlecs/mlecs/learn/kernel/kerneltest"
 )
 
 // gramCase is one case of the reference numbers: smoothing "ls0" and "ls0.1".
@@ -62,18 +62,7 @@ func loadGram(t *testing.T) (cases []gramCase, tau float64, vectors map[string]a
 	return file.Cases, file.Tau, vectors
 }
 
-func TestReferenceGram(t *testing.T) {
-	used := kernel.Active()
-	defer kernel.Use(used)
-	for _, name := range kernel.Kernels() {
-		t.Run(name, func(t *testing.T) {
-			if err := kernel.Use(name); err != nil {
-				t.Fatal(err)
-			}
-			testReferenceGram(t)
-		})
-	}
-}
+func TestReferenceGram(t *testing.T) { kerneltest.Each(t, testReferenceGram) }
 
 func testReferenceGram(t *testing.T) {
 	cases, tau, vectors := loadGram(t)
