@@ -68,7 +68,10 @@ func BenchmarkGenerate(b *testing.B) {
 }
 
 func (w workload) model(b testing.TB, family model.Family, dim, layers int) (*model.Model, model.Batch) {
-	base := model.RandomBase(model.Config{Family: family, Layers: layers, Dim: dim, Heads: 4, Vocab: 512, Positions: 64, Eps: 1e-5}, 5)
+	return w.on(b, model.RandomBase(model.Config{Family: family, Layers: layers, Dim: dim, Heads: 4, Vocab: 512, Positions: 64, Eps: 1e-5}, 5))
+}
+
+func (w workload) on(b testing.TB, base *model.Base) (*model.Model, model.Batch) {
 	s := model.Spec{Modalities: w.modalities, Dropout: 0.1, LoRADrop: 0.05}
 	m, err := model.New(base, s, 1)
 	if err != nil {

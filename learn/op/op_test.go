@@ -50,6 +50,15 @@ func (p *pick) of(x []float32) float64 {
 	return sum
 }
 
+// places are the elements of n that are checked: all of a few, and of many some, the last among them.
+func places(r *rand.Rand, n int) []int {
+	const most = 150
+	if n <= most {
+		return r.Perm(n)
+	}
+	return append(r.Perm(n)[:most/5], n-1)
+}
+
 // checkGradients compares the gradients that Gorgonia's tape computes through f with fourth-order central differences.
 func checkGradients(t *testing.T, f op.Func, leaves ...leaf) {
 	t.Helper()
@@ -101,7 +110,7 @@ func checkGradients(t *testing.T, f op.Func, leaves ...leaf) {
 		if l.frozen {
 			continue
 		}
-		for j := range l.data {
+		for _, j := range places(r, len(l.data)) {
 			x := &l.data[j]
 			old, h := *x, float32(1.0/64)
 			want := (8*(at(x, old+h)-at(x, old-h)) - (at(x, old+2*h) - at(x, old-2*h))) / (12 * float64(h))
@@ -111,6 +120,76 @@ func checkGradients(t *testing.T, f op.Func, leaves ...leaf) {
 			}
 		}
 	}
+}
+
+// gradientCase is an op with inputs whose gradients are checked.
+type gradientCase struct {
+	name   string
+	f      op.Func
+	leaves []leaf
+}
+
+// gains are near 1.
+func gains(r *rand.Rand, d int) leaf {
+	l := random(r, 0.2, d)
+	for i := range l.data {
+		l.data[i]++
+	}
+	return l
+}
+
+// blockSize is a block of one of the families.
+type blockSize struct {
+	name  string
+	llama bool
+	op.BlockShape
+}
+
+// block builds it with its parameters, after an x of two sequences. With a rank the base is frozen, stored as dtype, and LoRA tunes the
+// maps that tuned accepts.
+func (s blockSize) block(r *rand.Rand, rank int, tuned func(i int) bool, dtype kernel.DType) (*op.Block, []leaf) {
+	q, k := s.Heads*s.HeadDim, s.KVHeads*s.HeadDim
+	b, out := op.NewGPT2Block(s.BlockShape, new(op.Scratch)), 1 // the second norm comes after the map out
+	shapes := [][2]int{{s.Dim, q + 2*k}, {q, s.Dim}, {s.Dim, s.Hidden}, {s.Hidden, s.Dim}}
+	if s.llama {
+		b, out = op.NewLlamaBlock(s.BlockShape, op.NewRope(s.Steps, s.HeadDim, 3), new(op.Scratch)), 3
+		shapes = [][2]int{{s.Dim, q}, {s.Dim, k}, {s.Dim, k}, {q, s.Dim}, {s.Dim, s.Hidden}, {s.Dim, s.Hidden}, {s.Hidden, s.Dim}}
+	}
+	leaves := []leaf{random(r, 1, 2*s.Steps, s.Dim)}
+	base := func(l ...leaf) {
+		for i := range l {
+			l[i].frozen = rank > 0
+		}
+		leaves = append(leaves, l...)
+	}
+	norm := func() {
+		if base(gains(r, s.Dim)); !s.llama {
+			base(random(r, 0.2, s.Dim))
+		}
+	}
+	norm()
+	for i, f := range b.Affines() {
+		from, to := shapes[i][0], shapes[i][1]
+		scale := 0.7 / math.Sqrt(float64(from)) // attention of large numbers is too steep for differences
+		w := random(r, scale, from, to)
+		if f.OutFirst {
+			w = random(r, scale, to, from)
+		}
+		if base(w); !f.NoBias {
+			base(random(r, 0.3, to))
+		}
+		if dtype != kernel.Float32 {
+			f.Frozen = kernel.Freeze(dtype, w.shape[0], w.shape[1], w.data)
+		}
+		if rank > 0 && tuned(i) {
+			f.Rank, f.Scale = rank, 1.5
+			leaves = append(leaves, random(r, scale, rank, from), random(r, 0.4, to, rank))
+		}
+		if i == out {
+			norm()
+		}
+	}
+	return b, leaves
 }
 
 func TestGradients(t *testing.T) {
@@ -128,64 +207,8 @@ func TestGradients(t *testing.T) {
 		l[0].frozen, l[1].frozen = true, true
 		return l
 	}
-	gain := func(d int) leaf {
-		l := random(r, 0.2, d)
-		for i := range l.data {
-			l.data[i]++
-		}
-		return l
-	}
-	stored := false // whether frozen maps are stored with few digits, and LoRA tunes the first alone
-	// leavesOf are x and the parameters of a block of width 6, with LoRA of the given rank on all maps but one. The second norm
-	// comes after the map of index out.
-	leavesOf := func(b *op.Block, norm func() []leaf, rank int, freeze bool, out int, shapes ...[2]int) (*op.Block, []leaf) {
-		leaves := []leaf{random(r, 1, 8, 6)}
-		base := func(l ...leaf) {
-			for i := range l {
-				l[i].frozen = freeze
-			}
-			leaves = append(leaves, l...)
-		}
-		base(norm()...)
-		for i, f := range b.Affines() {
-			if s := shapes[i]; f.OutFirst {
-				base(random(r, 0.3, s[1], s[0]))
-			} else {
-				base(random(r, 0.3, s[0], s[1]), random(r, 0.3, s[1]))
-			}
-			if stored {
-				w := leaves[len(leaves)-1]
-				if !f.NoBias {
-					w = leaves[len(leaves)-2]
-				}
-				f.Frozen = kernel.Freeze(kernel.Int8, w.shape[0], w.shape[1], w.data)
-			}
-			if i != 2 && rank > 0 && !(stored && i > 0) {
-				f.Rank, f.Scale = rank, 1.5
-				leaves = append(leaves, random(r, 0.4, rank, shapes[i][0]), random(r, 0.4, shapes[i][1], rank))
-			}
-			if i == out {
-				base(norm()...)
-			}
-		}
-		return b, leaves
-	}
-	gpt := func(rank int, freeze bool) (*op.Block, []leaf) {
-		b := op.NewGPT2Block(op.BlockShape{Steps: 4, Dim: 6, Heads: 2, KVHeads: 2, HeadDim: 3, Hidden: 24, Eps: 1e-5}, new(op.Scratch))
-		norm := func() []leaf { return []leaf{gain(6), random(r, 0.2, 6)} }
-		return leavesOf(b, norm, rank, freeze, 1, [2]int{6, 18}, [2]int{6, 6}, [2]int{6, 24}, [2]int{24, 6})
-	}
-	llama := func(rank int, freeze bool) (*op.Block, []leaf) {
-		b := op.NewLlamaBlock(op.BlockShape{Steps: 4, Dim: 6, Heads: 4, KVHeads: 2, HeadDim: 2, Hidden: 5, Eps: 1e-5}, op.NewRope(4, 2, 3), new(op.Scratch))
-		norm := func() []leaf { return []leaf{gain(6)} }
-		return leavesOf(b, norm, rank, freeze, 3, [2]int{6, 8}, [2]int{6, 4}, [2]int{6, 4}, [2]int{8, 6}, [2]int{6, 5}, [2]int{6, 5}, [2]int{5, 6})
-	}
-	type test struct {
-		name   string
-		f      op.Func
-		leaves []leaf
-	}
-	tests := []test{
+	gain := func(d int) leaf { return gains(r, d) }
+	tests := []gradientCase{
 		{"layer norm", &op.LayerNorm{Eps: 1e-5}, []leaf{random(r, 1, 3, 5), gain(5), random(r, 1, 5)}},
 		{"layer norm, frozen", &op.LayerNorm{Eps: 1e-5}, []leaf{random(r, 1, 3, 5), frozen(gain(5)), frozen(random(r, 1, 5))}},
 		{"gelu", &op.GELU{}, []leaf{random(r, 2, 4, 5)}},
@@ -238,33 +261,34 @@ func TestGradients(t *testing.T) {
 		{"sum", &op.Sum{}, []leaf{random(r, 1, 3, 4), random(r, 1, 3, 4), random(r, 1, 3, 4)}},
 		{"dropout", &op.Dropout{Noise: noise}, []leaf{random(r, 1, 5, 7)}},
 	}
-	for _, f := range []struct {
-		name  string
-		build func(rank int, freeze bool) (*op.Block, []leaf)
-	}{{"GPT-2", gpt}, {"Llama", llama}} {
-		family, build := f.name, f.build
-		trained, leaves := build(0, false)
-		tests = append(tests, test{family + " block, all trained", trained, leaves})
-		tuned, leaves := build(2, true)
-		tests = append(tests, test{family + " block, LoRA", tuned, leaves})
-		first, leaves := build(2, true)
-		leaves[0].frozen = true
-		tests = append(tests, test{family + " block, LoRA, input is data", first, leaves})
-		// Of 8 rows the last is in no sequence, and of the others some are kept, one of them twice.
-		last, leaves := build(2, true)
-		last.Sequences = &op.Sequences{Lengths: []int{4, 0, 1, 2}}
-		last.Most, last.Keep = 6, []int32{2, 3, 3, 4, 6}
-		tests = append(tests, test{family + " block that keeps some rows", last, leaves})
-		// LoRA on the way in alone, all else stored with few digits: what no gradient needs is not kept.
-		stored = true
-		few, leaves := build(2, true)
-		stored = false
-		tests = append(tests, test{family + " block, stored weights", few, leaves})
-		dropping, leaves := build(2, true)
-		for _, i := range []int{0, 3} {
-			dropping.Affines()[i].Noise = noise
+	for _, size := range []blockSize{
+		{name: "GPT-2", BlockShape: op.BlockShape{Steps: 4, Dim: 6, Heads: 2, KVHeads: 2, HeadDim: 3, Hidden: 24, Eps: 1e-5}},
+		{name: "Llama", llama: true, BlockShape: op.BlockShape{Steps: 4, Dim: 6, Heads: 4, KVHeads: 2, HeadDim: 2, Hidden: 5, Eps: 1e-5}},
+	} {
+		add := func(name string, block *op.Block, leaves []leaf) {
+			tests = append(tests, gradientCase{size.name + " block, " + name, block, leaves})
 		}
-		tests = append(tests, test{family + " block, LoRA with dropout", dropping, leaves})
+		allButThird := func(i int) bool { return i != 2 }
+		b, leaves := size.block(r, 0, nil, kernel.Float32)
+		add("all trained", b, leaves)
+		b, leaves = size.block(r, 2, allButThird, kernel.Float32)
+		add("LoRA", b, leaves)
+		b, leaves = size.block(r, 2, allButThird, kernel.Float32)
+		leaves[0].frozen = true
+		add("LoRA, input is data", b, leaves)
+		// Of 8 rows the last is in no sequence, and of the others some are kept, one of them twice.
+		b, leaves = size.block(r, 2, allButThird, kernel.Float32)
+		b.Sequences = &op.Sequences{Lengths: []int{4, 0, 1, 2}}
+		b.Most, b.Keep = 6, []int32{2, 3, 3, 4, 6}
+		add("that keeps some rows", b, leaves)
+		// LoRA on the way in alone, all else stored with few digits: what no gradient needs is not kept.
+		b, leaves = size.block(r, 2, func(i int) bool { return i == 0 }, kernel.Int8)
+		add("stored weights", b, leaves)
+		b, leaves = size.block(r, 2, allButThird, kernel.Float32)
+		for _, i := range []int{0, 3} {
+			b.Affines()[i].Noise = noise
+		}
+		add("LoRA with dropout", b, leaves)
 	}
 	kerneltest.Each(t, func(t *testing.T) {
 		for _, test := range tests {
