@@ -52,7 +52,10 @@ func (p *pick) of(x []float32) float64 {
 
 // places are the elements of n that are checked: all of a few, and of many some, the last among them.
 func places(r *rand.Rand, n int) []int {
-	const most = 150
+	most := 150
+	if testing.Short() {
+		most = 25
+	}
 	if n <= most {
 		return r.Perm(n)
 	}

@@ -101,7 +101,7 @@ func pass(t *testing.T, f op.Func, leaves []leaf) (step func(), out []float32, g
 	}, out, grads
 }
 
-func TestOpsAllocateNothingOnceWarm(t *testing.T) {
+func TestOpAllocatesNothingOnceWarm(t *testing.T) {
 	for _, c := range casesOverTiles() {
 		t.Run(c.name, func(t *testing.T) {
 			step, _, _ := pass(t, c.f, c.leaves)
