@@ -3,7 +3,7 @@
 //
 //   - component.go: Tensor and Component, the Signature that says which components may be averaged, and a component's file.
 //   - safetensors_write.go, safetensors_read.go: the HuggingFace safetensors format, canonical when written, limited when read.
-//   - half.go: widening of the 16-bit float types that foreign files hold.
+//   - half.go: the 16-bit float types of foreign files and of codecs.
 //   - mean.go, running.go: the weighted mean, with the same bits on every CPU, of all at once or of a stream of blobs.
 //   - rule.go: Rule, what all aggregation rules keep. pair.go finds LoRA's A and B by their PEFT names, and truncates ranks. The rules:
 //     padded.go (zero-padded and dimension-wise means of different ranks), hetlora.go, product.go (product mean and FLoRA's stacking),

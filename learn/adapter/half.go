@@ -17,7 +17,7 @@ func appendFloats(data []float32, raw []byte, dtype string) []float32 {
 		}
 	case "BF16":
 		for ; len(raw) >= 2; raw = raw[2:] {
-			data = append(data, math.Float32frombits(uint32(binary.LittleEndian.Uint16(raw))<<16))
+			data = append(data, fromBF16(binary.LittleEndian.Uint16(raw)))
 		}
 	default:
 		for ; len(raw) >= 4; raw = raw[4:] {
@@ -40,3 +40,15 @@ func fromHalf(h uint16) float32 {
 	}
 	return math.Float32frombits(sign | (exponent+127-15)<<23 | fraction<<13)
 }
+
+// toBF16 rounds a finite value to the nearest bfloat16, ties to even; what would become infinite becomes the largest finite one.
+func toBF16(x float32) uint16 {
+	b := math.Float32bits(x)
+	r := uint16((b + 0x7fff + b>>16&1) >> 16)
+	if r&0x7f80 == 0x7f80 {
+		r--
+	}
+	return r
+}
+
+func fromBF16(b uint16) float32 { return math.Float32frombits(uint32(b) << 16) }

@@ -1,5 +1,5 @@
 // Package kernel holds the float32 arithmetic of the learning engine: matrix products and the vector functions of a
-// transformer (GELU, softmax, layer norm, AdamW). It works on plain slices in row-major order and knows nothing of
+// transformer (GELU, SwiGLU, softmax, norms, dropout, AdamW). It works on plain slices in row-major order and knows nothing of
 // Gorgonia, models or nodes; it must never import another package of this module.
 //
 // A product goes through three layers. Gemm, GemmPacked and BLAS.Sgemm check their arguments and describe the operands

@@ -1,13 +1,5 @@
 package kernel
 
-// Axpy computes y += alpha*x over the length of x.
-func Axpy(alpha float32, x, y []float32) {
-	checkLen("y", len(y), len(x))
-	s := newSweep(func(s *sweep, lo, hi int) { axpy(s.x, s.a[lo:hi], s.b[lo:hi]) })
-	s.a, s.b, s.x = x, y, alpha
-	s.do(len(x), 1)
-}
-
 // Add computes y += x over the length of x, in the calling goroutine: for short vectors.
 func Add(x, y []float32) {
 	checkLen("y", len(y), len(x))

@@ -22,12 +22,12 @@ func BenchmarkVector(b *testing.B) {
 		{"exp", func() { kernel.Exp(z, x) }},
 		{"gelu", func() { kernel.GELU(z, x) }},
 		{"geluGrad", func() { kernel.GELUGrad(z, x, y) }},
-		{"softmax", func() { kernel.Softmax(rows, cols, z, x) }},
-		{"softmaxGrad", func() { kernel.SoftmaxGrad(rows, cols, z, x, y) }},
+		{"softmax", func() { kernel.Softmax(z, x) }},
+		{"softmaxGrad", func() { kernel.SoftmaxGrad(z, x, y) }},
 		{"layerNorm", func() { kernel.LayerNorm(rows, cols, 1e-5, x, gain, bias, z, mean, scale) }},
 		{"layerNormGrad", func() { kernel.LayerNormGrad(rows, cols, x, gain, mean, scale, y, z, m[:cols], v[:cols]) }},
 		{"adamw", func() { adam.Update(1, z, y, m, v) }},
-		{"axpy", func() { kernel.Axpy(1, x, z) }},
+		{"addScaled", func() { kernel.AddScaled(1, x, z) }},
 		{"dot", func() { kernel.Dot(x, y) }},
 	} {
 		for _, kind := range kernel.Kernels() {

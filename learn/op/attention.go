@@ -98,19 +98,18 @@ type attentionTask struct {
 func (t *attentionTask) run(a *Attention, n int) {
 	t.Attention, t.lengths = a, a.sequences(n).Lengths
 	t.rows, t.entries = t.rows[:0], t.entries[:0]
-	rows, entries, work := 0, 0, 0
+	rows, entries := 0, 0
 	for _, l := range t.lengths {
 		t.rows, t.entries = append(t.rows, rows), append(t.entries, entries)
 		rows += l
 		entries += a.Heads * l * l
 	}
-	sized(&a.probs, entries)
-	a.probs = a.probs[:entries]
+	a.probs = sized(&a.probs, entries)
 	if t.back {
 		a.dprobs = sized(&a.dprobs, entries)
 	}
 	pairs := len(t.lengths) * a.KVHeads
-	work = entries * a.Width / max(1, pairs)
+	work := entries * a.Width / max(1, pairs)
 	kernel.Do(pairs, 1+attentionGrain/max(1, work), t)
 }
 
@@ -164,7 +163,7 @@ func (t *attentionTask) head(sequence, head, shared int, first bool) {
 	kernel.Gemm(false, true, n, n, w, 1, y.data, y.stride, v.data, v.stride, 0, dprobs, n)
 	// Hidden positions have probability 0, and so no gradient.
 	for i := range n {
-		kernel.SoftmaxGradRow(dprobs[i*n:][:n], probs[i*n:], dprobs[i*n:])
+		kernel.SoftmaxGrad(dprobs[i*n:][:n], probs[i*n:], dprobs[i*n:])
 	}
 	kernel.Gemm(false, false, n, w, n, scale, dprobs, n, k.data, k.stride, 0, dq.data, dq.stride)
 	kernel.Gemm(true, false, n, w, n, scale, dprobs, n, q.data, q.stride, sum, dk.data, dk.stride)
@@ -174,7 +173,7 @@ func (t *attentionTask) head(sequence, head, shared int, first bool) {
 func causalSoftmax(logits []float32, t, start int) {
 	for i := 0; i*t < len(logits); i++ {
 		row, seen := logits[i*t:][:t], start+i+1
-		kernel.SoftmaxRow(row[:seen], row)
+		kernel.Softmax(row[:seen], row)
 		clear(row[seen:])
 	}
 }

@@ -67,7 +67,7 @@ func (a *Attention) extendOne(y, q, scores []float32, k, v strided) {
 	for j := range scores {
 		scores[j] = scale * kernel.Dot(q, k.data[j*k.stride:])
 	}
-	kernel.SoftmaxRow(scores, scores)
+	kernel.Softmax(scores, scores)
 	clear(y)
 	for j, p := range scores {
 		kernel.AddScaled(p, v.data[j*v.stride:][:len(y)], y)
