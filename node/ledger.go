@@ -212,20 +212,6 @@ func (l *ledger) back() iter.Seq[*aggregateEntry] {
 	}
 }
 
-// rounds gives the same, the oldest first.
-func (l *ledger) rounds() []*aggregateEntry {
-	list := slices.Collect(l.back())
-	slices.Reverse(list)
-	return list
-}
-
-// round gives all deltas of a round, in order of author and CID.
-func (l *ledger) round(r uint64) []*deltaEntry {
-	l.mu.RLock()
-	defer l.mu.RUnlock()
-	return slices.Clone(l.deltas[r])
-}
-
 // who is the identity that has taken p's place, itself or through others; p if there is none.
 func (l *ledger) who(p peer.ID) peer.ID {
 	l.mu.RLock()

@@ -232,3 +232,17 @@ func TestCandidates(t *testing.T) {
 		}
 	}
 }
+
+// rounds gives the newest aggregate and all that it builds on, one a round, the oldest first.
+func (l *ledger) rounds() []*aggregateEntry {
+	list := slices.Collect(l.back())
+	slices.Reverse(list)
+	return list
+}
+
+// round gives all deltas of a round, in order of author and CID.
+func (l *ledger) round(r uint64) []*deltaEntry {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return slices.Clone(l.deltas[r])
+}

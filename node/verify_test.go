@@ -60,15 +60,21 @@ func checkProvenance(t *testing.T, name string, src api.Source, rounds []api.Rou
 	}
 }
 
-// TestVotesAreVerified: whoever has the inputs of an aggregate by votes can recompute it, as a mean.
-func TestVotesAreVerified(t *testing.T) {
-	c := newClusterOf(t, 1, record.RoundPolicy{Rounds: 2, Quorum: 1, Min: 2, Deadline: 60_000}, func(cfg *method.Config) { cfg.Rule = method.RuleMedian })
+// learnWithTwo starts the super-peer and two edges of different modalities, and waits until all rounds are over.
+func (c *cluster) learnWithTwo() {
+	c.t.Helper()
 	c.nodes["super"].start()
 	c.join("a").start()
 	c.join("b", "sensor").start()
 	for _, m := range c.nodes {
 		m.until("is done", isDone)
 	}
+}
+
+// TestVotesAreVerified: whoever has the inputs of an aggregate by votes can recompute it, as a mean.
+func TestVotesAreVerified(t *testing.T) {
+	c := newClusterOf(t, 1, record.RoundPolicy{Rounds: 2, Quorum: 1, Min: 2, Deadline: 60_000}, func(cfg *method.Config) { cfg.Rule = method.RuleMedian })
+	c.learnWithTwo()
 	for name, m := range c.nodes {
 		rounds, err := m.source().Rounds(t.Context(), api.Window{})
 		if err != nil {
@@ -85,12 +91,7 @@ func TestVotesAreVerified(t *testing.T) {
 // TestFalseAggregate: what an aggregate may say that its inputs do not is found, and what cannot be told is not called false.
 func TestFalseAggregate(t *testing.T) {
 	c := newCluster(t, record.RoundPolicy{Rounds: 1, Quorum: 1, Min: 2, Deadline: 60_000})
-	c.nodes["super"].start()
-	c.join("a").start()
-	c.join("b", "sensor").start()
-	for _, m := range c.nodes {
-		m.until("is done", isDone)
-	}
+	c.learnWithTwo()
 	for _, m := range c.nodes {
 		m.halt()
 	}

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"strings"
-
 	"github.com/spf13/pflag"
 
 	"github.com/mlecs/mlecs/learn/experiment"
@@ -31,14 +29,13 @@ func wireFlags(f *pflag.FlagSet, s *experiment.Setting) {
 	f.StringVar(&s.Codec, "codec", s.Codec, "codec of deltas: safetensors, bf16, int8, int4, topk[:FRACTION] or lowrank[:FRACTION] (default int8)")
 	f.StringVar(&s.AggregateCodec, "aggregate-codec", s.AggregateCodec, "codec of aggregates: safetensors, bf16 or int8 (default int8)")
 	f.StringVar(&s.SupervisionCodec, "supervision-codec", s.SupervisionCodec, "codec of fused representations and soft targets: safetensors, bf16, int8 or int4 (default int8)")
-	f.StringVar(&s.Rule, "rule", s.Rule, ruleUsage+" (default "+method.Rules()[0]+")")
+	f.StringVar(&s.Rule, "rule", s.Rule, ruleUsage+" (default modality-rows)")
 	f.Float64Var(&s.DPClip, "dp-clip", s.DPClip, "clip what leaves an edge in a round to this Euclidean norm; 0: do not")
 	f.Float64Var(&s.DPNoise, "dp-noise", s.DPNoise, "add normal noise of this many times --dp-clip; 0: none")
 }
 
 // ruleUsage is the help of --rule.
-var ruleUsage = "what an aggregate is of deltas: a mean, with weights by " + strings.Join(method.Rules()[:3], ", ") +
-	"; or where a part of the edges may be false, " + strings.Join(method.Rules()[3:], " or ")
+const ruleUsage = "what an aggregate is of deltas: a mean, with weights by modality-rows, modalities or uniform; or where a part of the edges may be false, median or trimmed-mean"
 
 // structures is a flag that may be given again: the structure of one more family of edges each time.
 type structures struct {

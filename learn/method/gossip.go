@@ -13,7 +13,7 @@ import (
 // start is the aggregate that the edge absorbed last: the differences in its next delta are to that one still, so that a receiver needs no
 // other. The next Round makes that delta. On an error nothing has changed.
 func (e *Edge) Merge(round uint64, start *Aggregate, own Input, others []Input, modalities int) error {
-	weigh := func(in Input) float64 { return e.cfg.weight(in, round, modalities) }
+	weigh := func(in Input) float64 { return e.cfg.weight(in, round, min(in.Round, round), modalities) }
 	var mine []adapter.Component // they say what the structure is, as the cloud's own do in an aggregate
 	for _, p := range own.Parts {
 		c, err := p.Open(new(adapter.Decoder))

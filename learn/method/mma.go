@@ -61,10 +61,10 @@ func (c Config) freshness(round, trained uint64) float64 {
 	return share
 }
 
-// weight is what an input counts for in a round, where the federation has a number of modalities; one of a later round counts as one of this.
-// There is no half of a vote: by the rules that count votes a late delta has one until it is too late.
-func (c Config) weight(in Input, round uint64, modalities int) float64 {
-	w := float64(c.inputWeight(in.Rows, len(in.Modalities), modalities) * c.freshness(round, min(in.Round, round)))
+// weight is what an input of round trained counts for in a round, where the federation has a number of modalities. There is no half of a vote:
+// by the rules that count votes a late delta has one until it is too late.
+func (c Config) weight(in Input, round, trained uint64, modalities int) float64 {
+	w := float64(c.inputWeight(in.Rows, len(in.Modalities), modalities) * c.freshness(round, trained))
 	if w > 0 && votes(c.Rule) {
 		return 1
 	}
@@ -76,12 +76,7 @@ func (c Config) weight(in Input, round uint64, modalities int) float64 {
 // Whoever has the same inputs, in any order, and own in the same one, gets the same bits; the components of one name and signature alone
 // give that part of the aggregate.
 func Mean(cfg Config, round uint64, inputs []Input, own []adapter.Component, ownRows, modalities int, share []string) (averaged []Averaged, weights []float64, rejected int, err error) {
-	weigh := func(in Input) float64 {
-		if in.Round > round {
-			return 0
-		}
-		return cfg.weight(in, round, modalities)
-	}
+	weigh := func(in Input) float64 { return cfg.weight(in, round, in.Round, modalities) }
 	ownWeight := float64(cfg.ProxyWeight * cfg.inputWeight(ownRows, modalities, modalities))
 	averaged, weights, rejected, err = aggregate(cfg.Rule, inputs, weigh, own, ownWeight, share)
 	if err != nil {
