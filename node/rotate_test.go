@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/ipfs/go-cid"
 
@@ -64,11 +65,11 @@ func TestRotateIdentity(t *testing.T) {
 			t.Errorf("round %d has %d inputs", r.Round, len(r.Inputs))
 		}
 	}
-	members, err := second.source().Members(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
 	state := func(id string) string {
+		members, err := second.source().Members(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
 		i := slices.IndexFunc(members, func(m api.Member) bool { return m.PeerID == id })
 		if i < 0 {
 			return "unknown"
@@ -76,7 +77,12 @@ func TestRotateIdentity(t *testing.T) {
 		return members[i].State
 	}
 	for id, want := range map[string]string{edge.Old: api.MemberRotated, boss.Old: api.MemberRotated, edge.New: api.MemberConnected, boss.New: api.MemberConnected} {
-		if got := state(id); got != want {
+		// Whoever has just started again is found again within the time that nodes take to look for members.
+		got := state(id)
+		for deadline := time.Now().Add(30 * time.Second); got != want && time.Now().Before(deadline); got = state(id) {
+			time.Sleep(20 * time.Millisecond)
+		}
+		if got != want {
 			t.Errorf("%s is %s, not %s", id, got, want)
 		}
 	}
