@@ -62,7 +62,8 @@ type blobConfig struct {
 	idle   time.Duration // 0 means blobIdle
 }
 
-// blobService serves stored blobs (blob_serve.go) and fetches missing ones (blob_fetch.go) over /mlecs/blob/1.
+// blobService serves stored blobs (blob_serve.go) and fetches missing ones (blob_fetch.go) over /mlecs/blob/1, and larger ones piece by piece
+// (piece_serve.go, piece_fetch.go) over /mlecs/piece/1.
 type blobService struct {
 	cfg    blobConfig
 	ctx    context.Context // ends with close
@@ -71,12 +72,13 @@ type blobService struct {
 
 	slots  chan struct{} // one for each fetch that may run
 	faults *faults
+	handed *handed
+
+	blobStreams, pieceStreams *streamLimits
 
 	mu      sync.Mutex
 	closed  bool
 	flights map[cid.Cid]*flight
-	serving map[peer.ID]int // streams
-	served  int
 }
 
 func newBlobService(cfg blobConfig) *blobService {
@@ -93,19 +95,25 @@ func newBlobService(cfg blobConfig) *blobService {
 		cfg:     cfg,
 		slots:   make(chan struct{}, fetchedBlobs),
 		faults:  newFaults(),
+		handed:  newHanded(),
 		flights: make(map[cid.Cid]*flight),
-		serving: make(map[peer.ID]int),
+
+		blobStreams: newStreamLimits(servedBlobs, servedToOne), pieceStreams: newStreamLimits(servedPieces, piecesToOne),
 	}
 	b.ctx, b.cancel = context.WithCancel(context.Background())
 	return b
 }
 
-// start registers the stream handler. Fetch works without it.
-func (b *blobService) start() { b.cfg.host.SetStreamHandler(blobProtocol, b.serve) }
+// start registers the stream handlers. Fetch works without them.
+func (b *blobService) start() {
+	b.cfg.host.SetStreamHandler(blobProtocol, b.serve)
+	b.cfg.host.SetStreamHandler(pieceProtocol, b.servePiece)
+}
 
-// close removes the handler, ends fetches, and returns when no goroutine of the service is left.
+// close removes the handlers, ends fetches, and returns when no goroutine of the service is left.
 func (b *blobService) close() {
 	b.cfg.host.RemoveStreamHandler(blobProtocol)
+	b.cfg.host.RemoveStreamHandler(pieceProtocol)
 	b.mu.Lock()
 	b.closed = true
 	b.mu.Unlock()

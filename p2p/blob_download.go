@@ -30,6 +30,7 @@ type download struct {
 	furthest int64   // highest offset since the last attempt at the whole failed
 	busy     int     // passes that brought nothing while some peer was busy
 	failures map[peer.ID]error
+	pieces   *pieces // that came, if it was tried so; until they are found right
 }
 
 func (b *blobService) openDownload(f *flight) (*download, error) {
@@ -130,7 +131,10 @@ func (d *download) unavailable() error {
 func (d *download) commit() (done bool, err error) {
 	err = d.partial.Commit()
 	if err == nil {
-		return true, nil
+		if d.strict && d.pieces != nil {
+			err = d.accuse()
+		}
+		return true, err
 	}
 	if !errors.Is(err, storage.ErrCorrupt) {
 		return false, err

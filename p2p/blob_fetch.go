@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -30,6 +31,7 @@ type flight struct {
 	cancel context.CancelFunc
 	done   chan struct{} // closed when err is final
 	err    error
+	pieces atomic.Pointer[pieces] // while it is fetched piece by piece
 
 	mu      sync.Mutex
 	waiters map[*waiter]struct{} // when the last leaves, the flight ends
@@ -156,6 +158,14 @@ func (b *blobService) run(ctx context.Context, f *flight) error {
 		return err
 	}
 	defer func() { d.partial.Close() }()
+	if missing := f.want.Bytes - d.partial.Offset(); f.want.Bytes >= piecedFrom && missing > 0 {
+		var disk diskError
+		if err := d.gather(ctx); errors.As(err, &disk) {
+			return disk.error
+		} else if err != nil && ctx.Err() == nil {
+			b.cfg.log.Debug("blob not fetched by pieces; asking for the whole", "blob", f.want.CID, "err", err)
+		}
+	}
 	pause := firstPause
 	for {
 		more, err := d.pass(ctx)

@@ -3,6 +3,7 @@ package p2p
 import (
 	"errors"
 	"io"
+	"sync"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
@@ -38,10 +39,10 @@ func (b *blobService) answer(s network.Stream, p peer.ID) error {
 		b.cfg.log.Info("blob refused", "peer", p, "blob", req.CID, "reason", err)
 		return writeMessage(s, &blobReply{Status: blobAbsent})
 	}
-	if !b.admit(p) {
+	if !b.blobStreams.admit(p) {
 		return writeMessage(s, &blobReply{Status: blobBusy})
 	}
-	defer b.release(p)
+	defer b.blobStreams.release(p)
 
 	f, size, err := b.cfg.store.OpenBlob(req.CID)
 	if errors.Is(err, storage.ErrNotFound) {
@@ -80,23 +81,36 @@ func sendChunks(s network.Stream, r io.Reader, n int64, idle time.Duration) erro
 	return nil
 }
 
-// admit takes a place among the streams that are served; false if there is none.
-func (b *blobService) admit(p peer.ID) bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.served == servedBlobs || b.serving[p] == servedToOne {
+// streamLimits bound the streams that are served at a time.
+type streamLimits struct {
+	all, toOne int
+
+	mu     sync.Mutex
+	taken  map[peer.ID]int
+	number int
+}
+
+func newStreamLimits(all, toOne int) *streamLimits {
+	return &streamLimits{all: all, toOne: toOne, taken: make(map[peer.ID]int)}
+}
+
+// admit takes a place for p; false if there is none.
+func (l *streamLimits) admit(p peer.ID) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.number == l.all || l.taken[p] == l.toOne {
 		return false
 	}
-	b.served++
-	b.serving[p]++
+	l.number++
+	l.taken[p]++
 	return true
 }
 
-func (b *blobService) release(p peer.ID) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.served--
-	if b.serving[p]--; b.serving[p] == 0 {
-		delete(b.serving, p)
+func (l *streamLimits) release(p peer.ID) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.number--
+	if l.taken[p]--; l.taken[p] == 0 {
+		delete(l.taken, p)
 	}
 }

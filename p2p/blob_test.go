@@ -522,7 +522,10 @@ func TestCloseEndsFetches(t *testing.T) {
 }
 
 func FuzzBlobMessages(f *testing.F) {
-	for _, m := range []any{blobRequest{CID: record.BlobCID(nil), Offset: 7}, blobReply{Status: blobFollows, Size: 9}} {
+	for _, m := range []any{
+		blobRequest{CID: record.BlobCID(nil), Offset: 7}, blobReply{Status: blobFollows, Size: 9},
+		pieceRequest{CID: record.BlobCID(nil), Piece: 3, Insist: true}, pieceReply{Status: pieceElsewhere, Peers: [][]byte{{1, 2}}, Given: []byte{0, 1}},
+	} {
 		var b bytes.Buffer
 		if err := writeMessage(&b, m); err != nil {
 			f.Fatal(err)
@@ -530,7 +533,7 @@ func FuzzBlobMessages(f *testing.F) {
 		f.Add(b.Bytes())
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		for _, m := range []any{new(blobRequest), new(blobReply)} {
+		for _, m := range []any{new(blobRequest), new(blobReply), new(pieceRequest), new(pieceReply)} {
 			r := bytes.NewReader(b)
 			if readLimited(r, maxBlobMessage, m) != nil {
 				continue

@@ -18,7 +18,7 @@ const (
 	rememberedSources = 4    // announcers of one blob
 )
 
-// FetchBlob brings a blob into the store: hint first, then whoever forwarded the record that announced it, then the other members in
+// FetchBlob brings a blob into the store: hint first, then the author of the record that announced it and whoever forwarded it, then the other members in
 // reach, nearest first. It is resumed and verified; progress may be nil. It returns when the blob is stored, ctx ends, or every
 // member in reach failed.
 func (n *Network) FetchBlob(ctx context.Context, b record.Blob, hint []peer.ID, progress func(done, total int64)) error {
@@ -89,14 +89,14 @@ func (s *sources) of(blob cid.Cid) []peer.ID {
 	return slices.Clone(ids)
 }
 
-// note remembers that from brought r, and its author after it.
+// note remembers the author of r, who has the blob, and after it from, who brought r and may have it soon.
 func (s *sources) note(r *record.Signed, from peer.ID) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, b := range announced(r) {
 		blob := b.CID
 		ids, _ := s.blobs.Get(blob)
-		for _, p := range []peer.ID{from, r.Author} {
+		for _, p := range []peer.ID{r.Author, from} {
 			if !slices.Contains(ids, p) && len(ids) < rememberedSources {
 				ids = append(slices.Clone(ids), p)
 			}

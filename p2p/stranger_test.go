@@ -28,7 +28,7 @@ func TestStrangerGetsNothing(t *testing.T) {
 
 	h := rawHost(t, keyOf(t, "stranger"))
 	var opened atomic.Int64 // streams that members open to the stranger
-	for _, name := range []protocol.ID{"/mlecs/hello/1", "/mlecs/blob/1", "/mlecs/sync/1"} {
+	for _, name := range []protocol.ID{"/mlecs/hello/1", "/mlecs/blob/1", "/mlecs/piece/1", "/mlecs/sync/1"} {
 		h.SetStreamHandler(name, func(s network.Stream) { opened.Add(1); s.Reset() })
 	}
 	ps := must[*pubsub.PubSub](t)(pubsub.NewGossipSub(t.Context(), h))
@@ -53,7 +53,7 @@ func TestStrangerGetsNothing(t *testing.T) {
 		Offset int64   `cbor:"offset"`
 	}{CID: blob.CID})
 	silent(t, s) // not even that the blob is absent
-	for _, name := range []string{"/mlecs/blob/1", "/mlecs/sync/1", "/meshsub/1.2.0", "/meshsub/1.1.0", "/floodsub/1.0.0"} {
+	for _, name := range []string{"/mlecs/blob/1", "/mlecs/piece/1", "/mlecs/sync/1", "/meshsub/1.2.0", "/meshsub/1.1.0", "/floodsub/1.0.0"} {
 		s := open(t, h, super.ID(), name)
 		s.Write(append([]byte{byte(len(blob.CID.Bytes()))}, blob.CID.Bytes()...)) // whatever: it must not be read
 		s.CloseWrite()

@@ -8,7 +8,7 @@ import (
 	"github.com/mlecs/mlecs/storage/record"
 )
 
-// A message of /mlecs/hello/1, /mlecs/sync/1 and /mlecs/blob/1 is a length (unsigned varint) and that many bytes of DAG-CBOR.
+// A message of /mlecs/hello/1, /mlecs/sync/1, /mlecs/blob/1 and /mlecs/piece/1 is a length (unsigned varint) and that many bytes of DAG-CBOR.
 
 func writeMessage(w io.Writer, message any) error {
 	body, err := record.Encode(message)

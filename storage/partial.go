@@ -67,6 +67,15 @@ func (p *Partial) Write(b []byte) (int, error) {
 	return n, nil
 }
 
+// ReadAt reads what is there; others may do so while one writes.
+func (p *Partial) ReadAt(b []byte, at int64) (int, error) {
+	n, err := p.f.ReadAt(b, at)
+	if err != nil && !errors.Is(err, io.EOF) {
+		err = fmt.Errorf("read partial blob %s: %w", p.c, err)
+	}
+	return n, err
+}
+
 // Commit verifies the whole content against the CID and renames it into place; ErrCorrupt discards it.
 func (p *Partial) Commit() error {
 	if p.done {

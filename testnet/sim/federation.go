@@ -92,8 +92,8 @@ func (f *federation) open(i int) (*storage.Store, error) {
 }
 
 // delta is a record that node i publishes as its seq-th.
-func (f *federation) delta(i int, round, seq uint64) (*record.Signed, error) {
-	return sign(f.keys[i], f.genesis.CID, seq, &record.Delta{Round: round, Base: f.genesis.CID, Modalities: []string{"image"}})
+func (f *federation) delta(i int, round, seq uint64, components ...record.Component) (*record.Signed, error) {
+	return sign(f.keys[i], f.genesis.CID, seq, &record.Delta{Round: round, Base: f.genesis.CID, Modalities: []string{"image"}, Components: components})
 }
 
 func sign[T record.Body](key crypto.PrivKey, federation cid.Cid, seq uint64, body *T, parents ...cid.Cid) (*record.Signed, error) {

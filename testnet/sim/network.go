@@ -48,6 +48,14 @@ func (p *port) sent() int64 {
 	return 0
 }
 
+// received is the same of packets that reached the node.
+func (p *port) received() int64 {
+	if c := p.conn.Load(); c != nil {
+		return int64(c.Stats().BytesRcvd)
+	}
+	return 0
+}
+
 // PreferredSourceIPForDestination answers for QUIC from which address packets go; the name is libp2p's.
 func (p *port) PreferredSourceIPForDestination(*net.UDPAddr) (net.IP, error) {
 	return *p.ip.Load(), nil

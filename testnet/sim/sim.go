@@ -78,7 +78,9 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 	started, cpu := time.Now(), processorTime()
 	r := &Result{Nodes: o.Nodes}
 	// The caller's context must not be waited for in the bubble, which would keep its clock from moving; it can be asked.
-	if err := inVirtualTime(func() error { return simulate(ctx.Err, o, dir, r) }); err != nil {
+	if err := inVirtualTime(func() error {
+		return inWorld(ctx.Err, o, dir, r, func(w *world) error { return w.publish(r) })
+	}); err != nil {
 		return nil, fmt.Errorf("simulate %d nodes: %w", o.Nodes, err)
 	}
 	r.measured(time.Since(started), processorTime()-cpu)
@@ -105,8 +107,8 @@ type simNode struct {
 	seq   uint64
 }
 
-// simulate runs in the bubble; cancelled gives the reason to end early.
-func simulate(cancelled func() error, o Options, dir string, r *Result) (err error) {
+// inWorld starts the nodes, waits until they have settled, and calls f. It runs in the bubble; cancelled gives the reason to end early.
+func inWorld(cancelled func() error, o Options, dir string, r *Result, f func(*world) error) (err error) {
 	fed, err := newFederation(dir, o.Nodes, o.Seed)
 	if err != nil {
 		return err
@@ -139,7 +141,7 @@ func simulate(cancelled func() error, o Options, dir string, r *Result) (err err
 	if err := w.settle(r); err != nil {
 		return err
 	}
-	return w.publish(r)
+	return f(w)
 }
 
 func (w *world) start(i int) (*simNode, error) {
