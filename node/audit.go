@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/ipfs/go-cid"
@@ -55,6 +56,7 @@ func (n *Node) audit(ctx context.Context, a *aggregateEntry) error {
 	}
 	patience, cancel := context.WithTimeout(ctx, auditPatience)
 	defer cancel()
+	n.awaitRecords(patience, a.Parents)
 	v, err := newVerifier(n.store, n.genesis, n.ledger, n.fetchBlobs).run(patience, a, n.toCheck(a, disputes))
 	if ctx.Err() != nil {
 		return ctx.Err()
@@ -85,6 +87,21 @@ func (n *Node) audit(ctx context.Context, a *aggregateEntry) error {
 		n.log.Error("dispute not published", "aggregate", a.cid, "err", err)
 	}
 	return fmt.Errorf("%w: %s", errFalse, found.Reason)
+}
+
+// awaitRecords waits until all of the records are here, or ctx ends: gossip may bring an aggregate before its inputs, which then come by sync.
+func (n *Node) awaitRecords(ctx context.Context, ids []cid.Cid) {
+	for {
+		changed := n.ledger.next()
+		if !slices.ContainsFunc(ids, func(id cid.Cid) bool { return !n.store.HasRecord(id) }) {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-changed:
+		}
+	}
 }
 
 func unknownReason(v *api.Verification, err error) string {

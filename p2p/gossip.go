@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/ipfs/go-cid"
@@ -130,8 +131,11 @@ func (n *Network) validate(_ context.Context, from peer.ID, m *pubsub.Message) p
 	return pubsub.ValidationIgnore
 }
 
-// leavesGap tells whether records of s's author before s are missing here.
+// leavesGap tells whether records that s builds on, or its author's record before s, are missing here.
 func (n *Network) leavesGap(s *record.Signed) bool {
+	if slices.ContainsFunc(s.Parents, func(p cid.Cid) bool { return !n.store.HasRecord(p) }) {
+		return true
+	}
 	if s.Seq <= 1 {
 		return false
 	}

@@ -2,6 +2,7 @@ package p2p
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -14,9 +15,10 @@ import (
 )
 
 const (
-	reconcileEvery   = 10 * time.Second // with one member at random
-	reconcileTimeout = 5 * time.Minute  // of the exchanges with one peer; what is left comes after others had their turn
-	reconcileRepeats = 4                // exchanges in a row with one peer, while they bring something
+	reconcileEvery   = 10 * time.Second       // with one member at random
+	reconcileTimeout = 5 * time.Minute        // of the exchanges with one peer; what is left comes after others had their turn
+	reconcileRepeats = 4                      // exchanges in a row with one peer, while they bring something
+	reconcileAgain   = 100 * time.Millisecond // after an exchange that the peer had begun itself
 
 	// While one peer brings records no other is asked, which would send the same ones. One that does not holds up nobody.
 	reconcileAtOnce = 4
@@ -93,6 +95,17 @@ func (n *Network) syncWith(ctx context.Context, p peer.ID) {
 		exchange, cancel := context.WithTimeout(ctx, reconcileTimeout)
 		result, err := n.sync.Sync(exchange, p)
 		cancel()
+		if errors.Is(err, errSyncing) {
+			// It may have begun before there was what this one is for.
+			timer := time.NewTimer(reconcileAgain)
+			select {
+			case <-ctx.Done():
+				timer.Stop()
+				return
+			case <-timer.C:
+			}
+			continue
+		}
 		if err != nil {
 			if ctx.Err() == nil {
 				n.log.Debug("sync failed; another will follow", "peer", p, "err", err)
