@@ -2,6 +2,7 @@ package node
 
 import (
 	"archive/tar"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -52,32 +53,11 @@ func (h *Home) Backup(ctx context.Context, file string) (size int64, err error) 
 	if _, err := os.Lstat(file); err == nil {
 		return 0, api.Advise(fmt.Errorf("backup: %s: %w", file, fs.ErrExist), "name another file")
 	}
-	err = writeFileFrom(file, func(w io.Writer) error {
-		out := tar.NewWriter(w)
-		head, err := json.Marshal(manifest{backupFormat, Version, id.String(), cfg.Name, time.Now().Unix()})
-		if err != nil {
-			return err
+	for range backupTries {
+		if err = h.backup(ctx, file, manifest{backupFormat, Version, id.String(), cfg.Name, time.Now().Unix()}); !errors.Is(err, errKeysChanged) {
+			break
 		}
-		if err := addBytes(out, manifestFile, head); err != nil {
-			return err
-		}
-		for _, name := range []string{configFile, identityFile, nextIdentityFile, founderFile} {
-			b, err := os.ReadFile(h.path(name))
-			if name != configFile && name != identityFile && errors.Is(err, fs.ErrNotExist) {
-				continue
-			}
-			if err != nil {
-				return err
-			}
-			if err := addBytes(out, name, b); err != nil {
-				return err
-			}
-		}
-		if err := h.backupRest(ctx, out); err != nil {
-			return err
-		}
-		return out.Close()
-	})
+	}
 	if err != nil {
 		return 0, fmt.Errorf("backup to %s: %w", file, err)
 	}
@@ -86,6 +66,63 @@ func (h *Home) Backup(ctx context.Context, file string) (size int64, err error) 
 		return 0, err
 	}
 	return info.Size(), nil
+}
+
+// backup writes a backup, unless keys change meanwhile: they have to be those that the index speaks of.
+func (h *Home) backup(ctx context.Context, file string, m manifest) error {
+	return writeFileFrom(file, func(w io.Writer) error {
+		out := tar.NewWriter(w)
+		head, err := json.Marshal(m)
+		if err != nil {
+			return err
+		}
+		if err := addBytes(out, manifestFile, head); err != nil {
+			return err
+		}
+		keys, err := h.smallFiles()
+		if err != nil {
+			return err
+		}
+		for i, name := range smallFiles {
+			if keys[i] == nil {
+				continue
+			}
+			if err := addBytes(out, name, keys[i]); err != nil {
+				return err
+			}
+		}
+		if err := h.backupRest(ctx, out); err != nil {
+			return err
+		}
+		after, err := h.smallFiles()
+		if err != nil {
+			return err
+		}
+		if !slices.EqualFunc(keys[1:], after[1:], bytes.Equal) {
+			return errKeysChanged
+		}
+		return out.Close()
+	})
+}
+
+// backupTries is how often a backup is begun again because the node's identity was changing.
+const backupTries = 3
+
+var errKeysChanged = errors.New("the node's keys were changing; try again")
+
+// smallFiles are the config and the keys, the first two of which every home has.
+var smallFiles = []string{configFile, identityFile, nextIdentityFile, founderFile}
+
+// smallFiles reads them; nil are those that are not there.
+func (h *Home) smallFiles() (contents [][]byte, err error) {
+	for i, name := range smallFiles {
+		b, err := os.ReadFile(h.path(name))
+		if err != nil && (i < 2 || !errors.Is(err, fs.ErrNotExist)) {
+			return nil, err
+		}
+		contents = append(contents, b)
+	}
+	return contents, nil
 }
 
 // backupRest adds what the running node writes, or the store of a stopped one.
@@ -250,27 +287,31 @@ func addFolder(ctx context.Context, out *tar.Writer, dir, prefix string) error {
 	})
 }
 
-// Restore makes a home from a backup. dir must be empty or not there. Blobs are compared with their names.
-func Restore(ctx context.Context, file, dir string) (h *Home, err error) {
+// Restore makes a home from a backup. dir must be empty or not there. Blobs are compared with their names; records are checked, and those that are
+// damaged left out and told of as faults: other members have them.
+func Restore(ctx context.Context, file, dir string) (h *Home, faults []api.Fault, err error) {
 	in, err := os.Open(file)
 	if err != nil {
-		return nil, fmt.Errorf("restore: %w", err)
+		return nil, nil, fmt.Errorf("restore: %w", err)
 	}
 	defer in.Close()
 	if entries, err := os.ReadDir(dir); err == nil && len(entries) > 0 {
-		return nil, api.Advise(fmt.Errorf("restore to %s: the folder is not empty", dir), "name another one with --home")
+		return nil, nil, api.Advise(fmt.Errorf("restore to %s: the folder is not empty", dir), "name another one with --home")
 	}
 	if err := makePrivateDir(dir); err != nil {
-		return nil, fmt.Errorf("restore: %w", err)
+		return nil, nil, fmt.Errorf("restore: %w", err)
 	}
 	r := restoration{Home: &Home{Dir: dir}}
 	if err := r.read(ctx, tar.NewReader(in)); err != nil {
-		return nil, fmt.Errorf("restore %s to %s: %w", file, dir, errors.Join(err, r.close()))
+		return nil, nil, fmt.Errorf("restore %s to %s: %w", file, dir, errors.Join(err, r.close()))
 	}
 	if err := r.finish(); err != nil {
-		return nil, fmt.Errorf("restore %s to %s: %w", file, dir, err)
+		return nil, nil, fmt.Errorf("restore %s to %s: %w", file, dir, err)
 	}
-	return r.Home, nil
+	for _, f := range r.faults {
+		faults = append(faults, api.Fault{What: f.What, Why: f.Why, Repaired: f.Repaired})
+	}
+	return r.Home, faults, nil
 }
 
 // restoration is a home that is being made from a backup.
@@ -278,6 +319,7 @@ type restoration struct {
 	*Home
 	config []byte         // written last: its presence says that the home is whole
 	store  *storage.Store // nil until the index is there
+	faults []storage.Fault
 }
 
 func (r *restoration) close() error {
@@ -305,7 +347,7 @@ func (r *restoration) read(ctx context.Context, in *tar.Reader) error {
 		if (n == 0) != (head.Name == manifestFile) {
 			return fmt.Errorf("it is no backup of mlecs: entry %d is %q", n, head.Name)
 		}
-		if err := r.entry(head, in); err != nil {
+		if err := r.entry(ctx, head, in); err != nil {
 			return fmt.Errorf("entry %s: %w", head.Name, err)
 		}
 	}
@@ -316,7 +358,7 @@ func (r *restoration) read(ctx context.Context, in *tar.Reader) error {
 }
 
 // entry takes one entry; each name leads to a known place in the home.
-func (r *restoration) entry(head *tar.Header, in io.Reader) error {
+func (r *restoration) entry(ctx context.Context, head *tar.Header, in io.Reader) error {
 	small := func() ([]byte, error) {
 		b, err := io.ReadAll(io.LimitReader(in, maxSmallEntry+1))
 		if err == nil && len(b) > maxSmallEntry {
@@ -345,7 +387,7 @@ func (r *restoration) entry(head *tar.Header, in io.Reader) error {
 			_, err = ParseConfig(configFile, r.config)
 		}
 		return err
-	case slices.Contains([]string{identityFile, nextIdentityFile, founderFile}, head.Name):
+	case slices.Contains(smallFiles[1:], head.Name):
 		b, err := small()
 		if err != nil {
 			return err
@@ -355,11 +397,13 @@ func (r *restoration) entry(head *tar.Header, in io.Reader) error {
 		if r.store != nil {
 			return errors.New("it is there twice")
 		}
-		if err := storage.RestoreIndex(r.Dir, in); err != nil {
+		var err error
+		if r.faults, err = storage.RestoreIndex(ctx, r.Dir, in); err != nil {
 			return err
 		}
-		var err error
-		r.store, err = openStore(r.Dir)
+		if r.store, err = openStore(r.Dir); err == nil && len(r.faults) > 0 { // what was found to stand may rest on what is gone
+			err = r.store.Delete(keyStanding)
+		}
 		return err
 	case isBlob && r.store != nil:
 		return r.blob(name, in)

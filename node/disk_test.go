@@ -54,7 +54,7 @@ func TestDiskOfARunningNode(t *testing.T) {
 	before := edge.until("counts bytes", func(s *api.Status) bool { return s.BytesReceived > 0 })
 	edge.halt()
 
-	restored, err := Restore(t.Context(), file, filepath.Join(c.dir, "restored"))
+	restored, _, err := Restore(t.Context(), file, filepath.Join(c.dir, "restored"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,7 +67,7 @@ func TestDiskOfARunningNode(t *testing.T) {
 	again.halt()
 	super.halt()
 	checkOneDeltaARoundOf(t, super, before.PeerID)
-	if _, err := Restore(t.Context(), file, restored.Dir); err == nil || !strings.Contains(err.Error(), "not empty") {
+	if _, _, err := Restore(t.Context(), file, restored.Dir); err == nil || !strings.Contains(err.Error(), "not empty") {
 		t.Errorf("restored over a home: %v", err)
 	}
 }

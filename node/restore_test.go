@@ -52,7 +52,7 @@ func TestDeltaPublishedAfterTheBackup(t *testing.T) {
 	edge.halt()
 	carry(t, edge.home, super.home, record.KindDelta)
 
-	restored, err := Restore(t.Context(), file, filepath.Join(c.dir, "restored"))
+	restored, _, err := Restore(t.Context(), file, filepath.Join(c.dir, "restored"))
 	if err != nil {
 		t.Fatal(err)
 	}

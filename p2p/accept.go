@@ -25,11 +25,20 @@ func (n *Network) acceptEnvelope(envelope []byte, from peer.ID) (s *record.Signe
 		n.reject(from, cid.Undef, "", err)
 		return nil, false, err
 	}
-	if err := n.withinQuota(s, from); err != nil {
+	refund, err := n.withinQuota(s, from)
+	if err != nil {
 		return s, false, err
 	}
 	added, err = n.accept(s, from)
+	if err != nil && !isRecords(err) {
+		refund()
+	}
 	return s, added, err
+}
+
+// isRecords tells whether an error of accept is due to the record. Any other is due to this node: to its disk, or its end.
+func isRecords(err error) bool {
+	return isRefusal(err) || errors.Is(err, errConflict) || errors.Is(err, errUnknownAuthor) || errors.Is(err, errUnknownIssuer)
 }
 
 // accept is the one way into the store for every record, whoever brings it: it checks that s may exist in this federation, stores it

@@ -131,16 +131,17 @@ func (n *Network) blame(p peer.ID, cost float64) {
 // listensTo tells whether streams of p are served: it is a proved member, and not on the gray list.
 func (n *Network) listensTo(p peer.ID) bool { return n.gate.proved(p) && !n.conduct.isGray(p) }
 
-// withinQuota counts a record that gossip brought, and blames the author that floods its neighbours. The founder has no quota.
-func (n *Network) withinQuota(s *record.Signed, from peer.ID) error {
+// withinQuota counts a record that gossip brought, and blames the author that floods its neighbours. The founder has no quota. refund takes back
+// what was counted.
+func (n *Network) withinQuota(s *record.Signed, from peer.ID) (refund func(), err error) {
 	if s.Author == n.roster.founder || n.store.HasRecord(s.CID) || n.roster.news(s) {
-		return nil
+		return func() {}, nil
 	}
-	err := n.conduct.charge(s)
+	err = n.conduct.charge(s)
 	if err != nil && from == s.Author {
 		n.blame(from, faultOverfull)
 	}
-	return err
+	return func() { n.conduct.refund(s) }, err
 }
 
 // learnConduct counts what is stored.

@@ -80,10 +80,7 @@ func (c *conduct) charge(s *record.Signed) error { return c.chargePart(s, 1) }
 func (c *conduct) chargeOwn(s *record.Signed) error { return c.chargePart(s, ownPart) }
 
 func (c *conduct) chargePart(s *record.Signed, part float64) error {
-	n := float64(len(s.Envelope))
-	for _, b := range announced(s) {
-		n += float64(b.Bytes)
-	}
+	n := weigh(s)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := c.now()
@@ -108,6 +105,27 @@ func (c *conduct) chargePart(s *record.Signed, part float64) error {
 		u.bytes += n
 	}
 	return nil
+}
+
+// weigh is how many bytes a record counts: its own, and those of the blobs that it announces.
+func weigh(s *record.Signed) float64 {
+	n := float64(len(s.Envelope))
+	for _, b := range announced(s) {
+		n += float64(b.Bytes)
+	}
+	return n
+}
+
+// refund takes back the charge for a record that was not stored, for no fault of its author.
+func (c *conduct) refund(s *record.Signed) {
+	n := weigh(s)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, of := range []map[peer.ID]*usage{c.used, c.recent} {
+		if u := of[s.Author]; u != nil {
+			u.records, u.bytes = max(0, u.records-1), max(0, u.bytes-n)
+		}
+	}
 }
 
 func usageOf(of map[peer.ID]*usage, author peer.ID) *usage {

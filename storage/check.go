@@ -36,13 +36,22 @@ func (s *Store) Check(ctx context.Context, repair bool) (*Health, error) {
 	if repair && s.opt.ReadOnly {
 		return nil, fmt.Errorf("check home %s: %w", s.home, ErrReadOnly)
 	}
+	h, err := s.checkParts(ctx, repair, checkup.records, checkup.entries, checkup.number, checkup.blobs)
+	if err != nil {
+		return nil, fmt.Errorf("check home %s: %w", s.home, err)
+	}
+	return h, nil
+}
+
+// checkParts is Check of some parts, in their order.
+func (s *Store) checkParts(ctx context.Context, repair bool, parts ...func(checkup, context.Context) error) (*Health, error) {
 	c := checkup{Store: s, health: &Health{Faults: []Fault{}}, repair: repair}
 	if repair {
 		defer s.forgetTimeline()
 	}
-	for _, part := range []func(context.Context) error{c.records, c.entries, c.number, c.blobs} {
-		if err := part(ctx); err != nil {
-			return nil, fmt.Errorf("check home %s: %w", s.home, err)
+	for _, part := range parts {
+		if err := part(c, ctx); err != nil {
+			return nil, err
 		}
 	}
 	return c.health, nil
@@ -56,7 +65,7 @@ type checkup struct {
 }
 
 // fault notes a finding, and mends it if that is wanted.
-func (c *checkup) fault(mend func() error, what, why string, args ...any) error {
+func (c checkup) fault(mend func() error, what, why string, args ...any) error {
 	f := Fault{What: what, Why: fmt.Sprintf(why, args...)}
 	if c.repair && mend != nil {
 		if err := mend(); err != nil {
@@ -70,7 +79,7 @@ func (c *checkup) fault(mend func() error, what, why string, args ...any) error 
 
 // each calls f for every key of a table and its value. Keys are listed first, which takes ten megabytes for a hundred thousand records, so that
 // f may change the table; entries that vanish meanwhile are left out.
-func (c *checkup) each(ctx context.Context, table byte, f func(key, value []byte) error) error {
+func (c checkup) each(ctx context.Context, table byte, f func(key, value []byte) error) error {
 	keys, err := c.keys(table)
 	if err != nil {
 		return err
@@ -93,7 +102,7 @@ func (c *checkup) each(ctx context.Context, table byte, f func(key, value []byte
 	return nil
 }
 
-func (c *checkup) keys(table byte) (keys [][]byte, err error) {
+func (c checkup) keys(table byte) (keys [][]byte, err error) {
 	if err := c.enter(); err != nil {
 		return nil, err
 	}
@@ -108,7 +117,7 @@ func (c *checkup) keys(table byte) (keys [][]byte, err error) {
 }
 
 // value reads one key; nil if it has vanished.
-func (c *checkup) value(key []byte) (value []byte, err error) {
+func (c checkup) value(key []byte) (value []byte, err error) {
 	if err := c.enter(); err != nil {
 		return nil, err
 	}
@@ -128,7 +137,7 @@ func (c *checkup) value(key []byte) (value []byte, err error) {
 }
 
 // change sets keys to values, or deletes those whose value is nil.
-func (c *checkup) change(entries map[string][]byte) error {
+func (c checkup) change(entries map[string][]byte) error {
 	if err := c.enter(); err != nil {
 		return err
 	}
@@ -150,7 +159,7 @@ func (c *checkup) change(entries map[string][]byte) error {
 }
 
 // records checks each record, and that the other tables lead to it.
-func (c *checkup) records(ctx context.Context) error {
+func (c checkup) records(ctx context.Context) error {
 	return c.each(ctx, tableRecord, func(key, value []byte) error {
 		remove := func() error { return c.change(map[string][]byte{string(key): nil}) }
 		c.health.Records++
@@ -180,7 +189,7 @@ func (c *checkup) records(ctx context.Context) error {
 }
 
 // number checks how many records there are said to be.
-func (c *checkup) number(context.Context) error {
+func (c checkup) number(context.Context) error {
 	c.putting.Lock()
 	defer c.putting.Unlock()
 	keys, err := c.keys(tableRecord)
@@ -208,7 +217,7 @@ func readRecord(id cid.Cid, value []byte) (*record.Signed, error) {
 }
 
 // entries checks that what the tables beside that of records lead to is there.
-func (c *checkup) entries(ctx context.Context) error {
+func (c checkup) entries(ctx context.Context) error {
 	for _, table := range []byte{tableArrival, tableKind, tableAuthor, tableTimeline, tableRound} {
 		err := c.each(ctx, table, func(key, value []byte) error {
 			if id, err := entryCID(key, func(f func([]byte) error) error { return f(value) }); err == nil && c.HasRecord(id) {
@@ -225,7 +234,7 @@ func (c *checkup) entries(ctx context.Context) error {
 }
 
 // blobs checks every file against its name.
-func (c *checkup) blobs(ctx context.Context) error {
+func (c checkup) blobs(ctx context.Context) error {
 	for file, err := range c.blobFiles() {
 		if err != nil {
 			return err

@@ -132,7 +132,7 @@ func TestSnapshotIsRestored(t *testing.T) {
 		t.Fatal(err)
 	}
 	home := t.TempDir()
-	if err := RestoreIndex(home, bytes.NewReader(snapshot.Bytes())); err != nil {
+	if _, err := RestoreIndex(t.Context(), home, bytes.NewReader(snapshot.Bytes())); err != nil {
 		t.Fatal(err)
 	}
 	restored, err := Open(home, Options{})
@@ -150,10 +150,10 @@ func TestSnapshotIsRestored(t *testing.T) {
 	if next, err := restored.NextSeq(records[0].Author); err != nil || next != 4 {
 		t.Errorf("next sequence number %d, %v", next, err)
 	}
-	if err := RestoreIndex(home, bytes.NewReader(snapshot.Bytes())); !errors.Is(err, fs.ErrExist) {
+	if _, err := RestoreIndex(t.Context(), home, bytes.NewReader(snapshot.Bytes())); !errors.Is(err, fs.ErrExist) {
 		t.Errorf("over an index: %v", err)
 	}
-	if err := RestoreIndex(t.TempDir(), bytes.NewReader(snapshot.Bytes()[:snapshot.Len()/2])); err == nil {
+	if _, err := RestoreIndex(t.Context(), t.TempDir(), bytes.NewReader(snapshot.Bytes()[:snapshot.Len()/2])); err == nil {
 		t.Error("half a snapshot is restored")
 	}
 }

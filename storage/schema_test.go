@@ -148,7 +148,7 @@ func TestSnapshotOfAnOlderProgramIsMigrated(t *testing.T) {
 		t.Fatal(err)
 	}
 	home := t.TempDir()
-	if err := RestoreIndex(home, bytes.NewReader(snapshot.Bytes())); err != nil {
+	if _, err := RestoreIndex(t.Context(), home, bytes.NewReader(snapshot.Bytes())); err != nil {
 		t.Fatal(err)
 	}
 	s, err := Open(home, Options{})
