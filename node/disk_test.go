@@ -3,7 +3,9 @@ package node
 import (
 	"errors"
 	"io/fs"
+	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -169,5 +171,58 @@ func TestDoctorsFindings(t *testing.T) {
 				t.Errorf("got %+v, want level %s with advice %q", tc.got, tc.level, tc.advice)
 			}
 		})
+	}
+}
+
+// TestFullSuperPeerStandsAside: the rounds of a super-peer without room fall to another one at once, not after their deadline, and it leads again when
+// there is room.
+func TestFullSuperPeerStandsAside(t *testing.T) {
+	c := newCluster(t, record.RoundPolicy{Rounds: 0, Quorum: 1, Min: 1, Deadline: 300_000}) // far beyond what the test takes
+	first := c.nodes["super"]
+	first.start()
+	second := c.joinAs(record.RoleSuper, "second")
+	second.start()
+	edge := c.join("edge", "sensor")
+	edge.start()
+	edge.until("learns", func(s *api.Status) bool { return s.Round >= 1 })
+	const quota = 1 << 10 // MiB
+	second.halt()
+	cfg, err := second.home.Config()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg.DiskQuota = quota
+	if err := second.home.WriteConfig(cfg); err != nil {
+		t.Fatal(err)
+	}
+	junk := second.home.path("junk")
+	if err := os.WriteFile(junk, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(junk, 2*quota<<20); err != nil { // a hole: it takes nothing
+		t.Fatal(err)
+	}
+	second.start()
+	full := second.until("is full", func(s *api.Status) bool { return s.Phase == phaseDiskFull })
+	last := edge.until("answers", func(*api.Status) bool { return true }).Round
+	edge.until("learns on", func(s *api.Status) bool { return s.Round >= last+8 })
+	rounds, err := edge.source().Rounds(t.Context(), api.Window{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range rounds {
+		if r.Round > last+2 && r.Leader == full.PeerID {
+			t.Errorf("round %d was closed by the super-peer without room", r.Round)
+		}
+	}
+	if err := os.Remove(junk); err != nil {
+		t.Fatal(err)
+	}
+	edge.until("has a round of the second super-peer", func(s *api.Status) bool {
+		rounds, err := edge.source().Rounds(t.Context(), api.Window{})
+		return err == nil && slices.ContainsFunc(rounds, func(r api.Round) bool { return r.Round > last+8 && r.Leader == full.PeerID })
+	})
+	for _, m := range c.nodes {
+		m.halt()
 	}
 }

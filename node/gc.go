@@ -151,6 +151,7 @@ func (n *Node) collectGarbage(ctx context.Context) error {
 	for {
 		changed := n.ledger.next()
 		n.makeRoom()
+		n.tellStanding()
 		a := n.ledger.newest(nil)
 		n.noteStanding(a)
 		if a != nil && n.genesis.keepRounds(n.ledger, n.cfg) > 0 && a.body.Round > swept {

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/ipfs/go-cid"
@@ -49,9 +50,10 @@ type Node struct {
 	events       *events
 	gate         *gate
 	baselineRows chan *learner
-	avoided      avoided // the learner's alone
-	standing     cid.Cid // the garbage service's alone: see noteStanding
-	roomMade     uint64  // the garbage service's alone: the round at which it last gave up rounds
+	avoided      avoided     // the learner's alone
+	standing     cid.Cid     // the garbage service's alone: see noteStanding
+	guest        atomic.Bool // a super-peer that does not close rounds yet: see super.settle
+	roomMade     uint64      // the garbage service's alone: the round at which it last gave up rounds
 
 	signing  sync.Mutex   // one record at a time gets the next sequence number
 	storing  sync.RWMutex // held for reading from the first blob or file that a learner stores until it is on record
@@ -206,7 +208,12 @@ func (n *Node) assemble() (err error) {
 	known.Compared = false // the comparison may have been switched on since: its service tells
 	n.live.learn(func(f *facts) { *f = known })
 	n.network, err = n.home.openNetwork(n.store, n.cfg, n.member, n.genesis, n.levels.logger(n.base, logP2P), n.registry)
-	return err
+	if err != nil {
+		return err
+	}
+	n.guest.Store(true) // before anybody is connected: they hear of it first
+	n.tellStanding()
+	return nil
 }
 
 // service makes a part of the node one of suture's: it ends with its context, and ends the whole node with an error that is for good.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/mlecs/mlecs/node/api"
 	"github.com/mlecs/mlecs/storage"
+	"github.com/mlecs/mlecs/storage/record"
 )
 
 const (
@@ -21,6 +22,13 @@ func (n *Node) room() error {
 		return api.Advise(err, "free space there: the node goes on by itself")
 	}
 	return nil
+}
+
+// tellStanding lets the other super-peers know whether this one closes rounds.
+func (n *Node) tellStanding() {
+	if n.member.Role == record.RoleSuper {
+		n.network.StandAside(n.guest.Load() || n.room() != nil)
+	}
 }
 
 // noRoom tells whether an error is that of a full disk or quota.
@@ -60,6 +68,7 @@ func (n *Node) makeRoom() {
 func (n *Node) awaitRoom(ctx context.Context) error {
 	for waited := false; ; waited = true {
 		err := n.room()
+		n.tellStanding()
 		switch {
 		case err == nil && waited:
 			n.log.Info("there is room again")

@@ -21,6 +21,8 @@ type super struct {
 	cloud *method.Cloud
 	at    cid.Cid // aggregate whose state the cloud is in; undefined at the start
 	turn  *turn   // the round that is open; nil at the start
+
+	arrived time.Time // see settle
 }
 
 func newSuper(l *learner) (*super, error) {
@@ -56,6 +58,7 @@ func (s *super) serve(ctx context.Context) error {
 	if err := s.hearOthers(ctx); err != nil {
 		return err
 	}
+	s.arrive()
 	for {
 		changed := s.ledger.next()
 		s.observe()
@@ -200,6 +203,7 @@ func (s *super) lead(ctx context.Context, a *aggregateEntry) (err error) {
 	if err := s.begin(); err != nil {
 		return err
 	}
+	s.settle() // who comes now has to leave this round to this node
 	if a != nil {
 		s.live.enter(phaseCollecting)
 		if round, inputs, err = s.collect(ctx, a); err != nil || inputs == nil {

@@ -19,9 +19,26 @@ type turn struct {
 	after  cid.Cid // aggregate that the round builds on; undefined for round 0
 	order  []peer.ID
 	opened time.Time
-	// guest: the first turn since this node runs. The super-peers that are there may be in the middle of it: they come first.
-	guest bool
-	held  bool // by a pause: it opens anew
+	guest  bool // opened while this node was a guest, see super.settle
+	held   bool // by a pause: it opens anew
+}
+
+// settling is how long a super-peer that has just begun to run, or to have room, is a guest: it stands aside, and leaves rounds that others may be in
+// the middle of to them. They have opened the round by then, without it.
+const settling = 2 * time.Second
+
+// settle ends this super-peer's time as a guest.
+func (s *super) settle() {
+	if s.guest.Swap(false) {
+		s.tellStanding()
+	}
+}
+
+// arrive begins it.
+func (s *super) arrive() {
+	s.arrived = time.Now()
+	s.guest.Store(true)
+	s.tellStanding()
 }
 
 // rendezvous orders super-peers for a round (highest random weight): every node finds the same order, each of them is first in as many
@@ -43,11 +60,12 @@ func rendezvous(federation cid.Cid, round uint64, supers []peer.ID) []peer.ID {
 	})
 }
 
-// supers are the super-peers that are connected, those that this node found lying left out, and this node itself.
-func (s *super) supers() []peer.ID {
+// supers are the super-peers that are connected, and this node itself. Those that this node found lying are left out, and those that stand aside unless
+// they are wanted.
+func (s *super) supers(withAside bool) []peer.ID {
 	list := []peer.ID{s.self}
 	for _, m := range s.network.Members() {
-		if m.Role == record.RoleSuper && m.Connected && m.ID != s.self && !s.distrusts(m.ID) {
+		if m.Role == record.RoleSuper && m.Connected && (withAside || !m.Aside) && m.ID != s.self && !s.distrusts(m.ID) {
 			list = append(list, m.ID)
 		}
 	}
@@ -64,18 +82,32 @@ func (s *super) open(a *aggregateEntry) {
 	if s.turn != nil && s.turn.after == after && !s.turn.held {
 		return
 	}
-	s.turn = &turn{after: after, order: rendezvous(s.genesis.id, round, s.supers()), opened: time.Now(), guest: s.turn == nil}
+	s.turn = &turn{after: after, order: rendezvous(s.genesis.id, round, s.supers(false)), opened: time.Now(), guest: s.guest.Load()}
 	s.pace.open(round, s.turn.opened, s.ledger.latest())
 }
 
-// leads tells whether this super-peer is to close the round: if it is the first of those that are there or, once the round is overdue, if
-// those before it have each had their time. The others' order is that at the opening: who comes later does not take a round from whom is at
-// work on it.
+// leads tells whether this super-peer is to close the round, for which it must have room: if it is the first of those that are there or, once the
+// round is overdue, if those before it have each had their time. The others' order is that at the opening: who comes later does not take a round
+// from whom is at work on it.
 func (s *super) leads() bool {
-	there := s.supers()
+	there, all := s.supers(false), s.supers(true)
+	switch {
+	case len(all) == 1:
+		return true
+	case s.room() != nil:
+		s.arrive()
+		s.turn.guest = true
+		return false
+	case time.Since(s.arrived) >= settling:
+		s.settle()
+	}
 	order := s.turn.order
+	alone := len(there) == 1 // with those that stand aside: nobody is at work on the round
 	if s.turn.guest {
-		order = rendezvous(s.genesis.id, 0, there)
+		order = rendezvous(s.genesis.id, 0, all)
+		if alone {
+			there = all
+		}
 	}
 	ahead := 0
 	for _, p := range order[:slices.Index(order, s.self)] {
@@ -83,14 +115,10 @@ func (s *super) leads() bool {
 			ahead++
 		}
 	}
-	wait := s.deadline() + time.Duration(ahead)*s.grace()
-	switch {
-	case len(there) == 1:
+	if ahead == 0 && (alone || !s.turn.guest) {
 		return true
-	case s.turn.guest:
-		return time.Since(s.turn.opened) >= wait
 	}
-	return ahead == 0 || time.Since(s.turn.opened) >= wait
+	return time.Since(s.turn.opened) >= s.deadline()+time.Duration(ahead)*s.grace()
 }
 
 // grace is how much longer the aggregate may take before the next super-peer takes over.

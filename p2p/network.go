@@ -78,6 +78,7 @@ type Network struct {
 
 	gossip  atomic.Pointer[gossip] // set while serving
 	serving atomic.Bool
+	aside   atomic.Bool   // see StandAside
 	synced  atomic.Bool   // records were exchanged with a member to the end
 	up      chan struct{} // closed once gossip, sync and blob transfer have been started
 

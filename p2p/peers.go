@@ -20,6 +20,7 @@ type Member struct {
 	Expires     time.Time
 	Certificate cid.Cid
 	Gray        bool // not listened to, because of what it did wrong
+	Aside       bool // a super-peer that leaves rounds to others, as far as known
 	Connected   bool // and both sides have proved membership; this node itself counts as connected
 }
 
@@ -66,6 +67,7 @@ func (n *Network) asMember(c *certificate) Member {
 		Expires:     c.expires(),
 		Certificate: c.signed.CID,
 		Gray:        n.conduct.isGray(c.body.Subject),
+		Aside:       n.isAside(c),
 		Connected:   c.body.Subject == n.id || n.gate.mutual(c.body.Subject),
 	}
 }
