@@ -308,10 +308,7 @@ func Restore(ctx context.Context, file, dir string) (h *Home, faults []api.Fault
 	if err := r.finish(); err != nil {
 		return nil, nil, fmt.Errorf("restore %s to %s: %w", file, dir, err)
 	}
-	for _, f := range r.faults {
-		faults = append(faults, api.Fault{What: f.What, Why: f.Why, Repaired: f.Repaired})
-	}
-	return r.Home, faults, nil
+	return r.Home, faultsOf(r.faults), nil
 }
 
 // restoration is a home that is being made from a backup.

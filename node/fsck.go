@@ -42,10 +42,7 @@ func (v *view) check(ctx context.Context, repair bool) (*api.Check, error) {
 			return nil, err
 		}
 	}
-	out := &api.Check{Records: h.Records, Blobs: h.Blobs, Bytes: h.Bytes, Faults: []api.Fault{}}
-	for _, f := range h.Faults {
-		out.Faults = append(out.Faults, api.Fault{What: f.What, Why: f.Why, Repaired: f.Repaired})
-	}
+	out := &api.Check{Records: h.Records, Blobs: h.Blobs, Bytes: h.Bytes, Faults: faultsOf(h.Faults)}
 	if v.genesis != nil {
 		if _, err := loadGenesis(v.store, v.genesis.id.String()); err != nil {
 			out.Faults = append(out.Faults, api.Fault{What: "genesis", Why: err.Error()})
@@ -57,6 +54,14 @@ func (v *view) check(ctx context.Context, repair bool) (*api.Check, error) {
 		}
 	}
 	return out, nil
+}
+
+func faultsOf(found []storage.Fault) []api.Fault {
+	list := make([]api.Fault, len(found))
+	for i, f := range found {
+		list[i] = api.Fault{What: f.What, Why: f.Why, Repaired: f.Repaired}
+	}
+	return list
 }
 
 // checkState looks for the model that the edge goes on from.

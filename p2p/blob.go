@@ -106,8 +106,8 @@ func newBlobService(cfg blobConfig) *blobService {
 
 // start registers the stream handlers. Fetch works without them.
 func (b *blobService) start() {
-	b.cfg.host.SetStreamHandler(blobProtocol, b.serve)
-	b.cfg.host.SetStreamHandler(pieceProtocol, b.servePiece)
+	b.cfg.host.SetStreamHandler(blobProtocol, b.handler(blobProtocol, b.answer))
+	b.cfg.host.SetStreamHandler(pieceProtocol, b.handler(pieceProtocol, b.answerPiece))
 }
 
 // close removes the handlers, ends fetches, and returns when no goroutine of the service is left.

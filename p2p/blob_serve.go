@@ -8,25 +8,28 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/protocol"
 
 	"github.com/mlecs/mlecs/storage"
 )
 
-// serve answers one request.
-func (b *blobService) serve(s network.Stream) {
-	if !b.begin() {
-		s.Reset()
-		return
+// handler serves streams of a protocol, each of which is one request.
+func (b *blobService) handler(of protocol.ID, answer func(network.Stream, peer.ID) error) network.StreamHandler {
+	return func(s network.Stream) {
+		if !b.begin() {
+			s.Reset()
+			return
+		}
+		defer b.tasks.Done()
+		defer resetOn(b.ctx, s)()
+		p := s.Conn().RemotePeer()
+		if err := answer(s, p); err != nil {
+			s.Reset()
+			b.cfg.log.Debug("blob not served", "peer", p, "protocol", of, "err", err)
+			return
+		}
+		s.Close()
 	}
-	defer b.tasks.Done()
-	defer resetOn(b.ctx, s)()
-	p := s.Conn().RemotePeer()
-	if err := b.answer(s, p); err != nil {
-		s.Reset()
-		b.cfg.log.Debug("blob not served", "peer", p, "err", err)
-		return
-	}
-	s.Close()
 }
 
 func (b *blobService) answer(s network.Stream, p peer.ID) error {

@@ -18,6 +18,7 @@
 //   - gossip.go, mesh.go, replays.go: one GossipSub topic a federation, and who repeats messages on it.
 //   - sync.go, sync_exchange.go, sync_known.go, sync_ranges.go, reconcile.go: /mlecs/sync/1, how two members tell what differs, and when it runs: after hello, every ten seconds, and when gossip shows a gap.
 //   - blob.go, fetch.go: /mlecs/blob/1, and whom to ask for a blob; piece.go: /mlecs/piece/1, by which large ones come from many.
+//   - aside.go: /mlecs/aside/1, by which a super-peer tells that it leaves rounds to others.
 //   - peers.go, traffic.go, upkeep.go, block.go: what is known of members and peers, and who is disconnected.
 //   - succession.go: how a member replaces its key.
 //   - memberships.go: members past and present; how they are renewed and revoked.

@@ -14,23 +14,6 @@ import (
 	"github.com/mlecs/mlecs/storage"
 )
 
-// servePiece answers one request.
-func (b *blobService) servePiece(s network.Stream) {
-	if !b.begin() {
-		s.Reset()
-		return
-	}
-	defer b.tasks.Done()
-	defer resetOn(b.ctx, s)()
-	p := s.Conn().RemotePeer()
-	if err := b.answerPiece(s, p); err != nil {
-		s.Reset()
-		b.cfg.log.Debug("piece of a blob not served", "peer", p, "err", err)
-		return
-	}
-	s.Close()
-}
-
 func (b *blobService) answerPiece(s network.Stream, p peer.ID) error {
 	s.SetDeadline(time.Now().Add(b.cfg.idle))
 	var req pieceRequest

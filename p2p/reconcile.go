@@ -97,12 +97,10 @@ func (n *Network) syncWith(ctx context.Context, p peer.ID) {
 		cancel()
 		if errors.Is(err, errSyncing) {
 			// It may have begun before there was what this one is for.
-			timer := time.NewTimer(reconcileAgain)
 			select {
 			case <-ctx.Done():
-				timer.Stop()
 				return
-			case <-timer.C:
+			case <-time.After(reconcileAgain):
 			}
 			continue
 		}

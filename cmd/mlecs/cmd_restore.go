@@ -6,7 +6,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/mlecs/mlecs/node"
-	"github.com/mlecs/mlecs/node/api"
 )
 
 // shownFaults is how many faults are printed.
@@ -35,7 +34,7 @@ first syncs with another member, so that it learns what it published after the b
 				return err
 			}
 			if asJSON {
-				return printJSON(cmd.OutOrStdout(), map[string]any{"home": h.Dir, "faults": append([]api.Fault{}, faults...)})
+				return printJSON(cmd.OutOrStdout(), map[string]any{"home": h.Dir, "faults": faults})
 			}
 			for i, f := range faults {
 				if i == shownFaults {

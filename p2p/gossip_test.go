@@ -53,7 +53,7 @@ func TestFullDiskIsNotBlamedOnAuthors(t *testing.T) {
 	deltas := make([]*record.Signed, 4)
 	for i := range deltas {
 		body := &record.Delta{Round: uint64(i), Base: record.BlobCID([]byte("base")), Modalities: []string{"accel"}}
-		deltas[i] = sign(t, a.key, f.id, uint64(i+1), body, []cid.Cid{}...)
+		deltas[i] = sign(t, a.key, f.id, uint64(i+1), body)
 	}
 	for i, d := range deltas[:2] {
 		if err := b.AcceptGossip(d.Envelope, a.ID()); err != nil {
